@@ -1,0 +1,5 @@
+"""Placeholder until the real module lands."""
+
+
+def install() -> None:
+    """Do nothing yet."""

@@ -1,0 +1,1 @@
+"""The `orrery` command: one file per command group; parse, call, print."""
