@@ -1,0 +1,71 @@
+# Every target sets up what it needs; `make help` explains them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PORT ?= 8080
+EXAMPLE := examples/airports
+BIN := $(CURDIR)/.venv/bin
+
+.PHONY: help setup up down test lint types layers unit contract integration acceptance frontend format lock catalogue bench wheel clean
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup:  ## Make .venv with everything locked and byte-compiled, and build the frontend
+	@bin/setup
+
+up: setup  ## Start the example project, run its pipeline, and leave it running (PORT=8080)
+	@cd $(EXAMPLE) && $(BIN)/orrery up --detach --port $(PORT) --trigger airports_ingest
+	@cd $(EXAMPLE) && $(BIN)/orrery status && echo "It goes on running. Stop it with: make down"
+
+down:  ## Stop the example project
+	@cd $(EXAMPLE) && $(BIN)/orrery down
+
+test:  ## Check everything: lint, types, layers, and all test rings
+	@bin/setup --tests
+	@$(MAKE) --no-print-directory lint types layers frontend
+	@$(BIN)/pytest
+
+lint: setup  ## ruff: format and rules
+	@$(BIN)/ruff format --check
+	@$(BIN)/ruff check
+
+types: setup  ## mypy, strict, on sources and tests
+	@$(BIN)/mypy
+
+layers: setup  ## The import contracts
+	@$(BIN)/lint-imports
+
+frontend: setup  ## The frontend's type check and tests
+	@bin/frontend check
+
+unit: setup  ## Tests that need nothing (seconds)
+	@$(BIN)/pytest tests/unit
+
+contract: setup  ## One suite per port, on the fake and the real thing; Airflow's private interfaces
+	@$(BIN)/pytest tests/contract
+
+integration: setup  ## Real PostgreSQL and Airflow components
+	@$(BIN)/pytest tests/integration
+
+acceptance:  ## What a user does: orrery up, a browser, kill -9
+	@bin/setup --tests
+	@$(BIN)/pytest tests/acceptance
+
+format: setup  ## Format and mend what ruff can
+	@$(BIN)/ruff format
+	@$(BIN)/ruff check --fix
+
+lock: setup  ## Resolve requirements/*.txt anew (UPGRADE=1: to the newest) and refresh what follows from them
+	@bin/lock
+	@$(BIN)/python bin/update_catalogue
+	@$(BIN)/python bin/update_airflow_options
+	@$(BIN)/python -m orrery.deployment.schema docs/reference/orrery.schema.json
+
+bench: setup  ## Measure beside stock Airflow, in the same run (minutes)
+	@$(BIN)/python benchmarks/startup.py
+
+wheel: setup  ## Build dist/*.whl
+	@$(BIN)/python -m hatchling build -t wheel
+
+clean:  ## Remove what setup and builds made (not your deployments' data)
+	rm -rf .venv dist frontend/node_modules src/orrery/ui/static .mypy_cache .ruff_cache .pytest_cache test-results

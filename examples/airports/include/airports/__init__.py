@@ -1,0 +1,1 @@
+"""The world's airports: where they come from, which are good, where they are kept, how they are shown."""

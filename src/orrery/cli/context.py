@@ -1,0 +1,139 @@
+"""From the folder a command runs in to the plan of its local deployment."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from orrery.local.deployment import LocalDeployment
+    from orrery.local.plan import Plan, Seeds
+    from orrery.local.start import Starter
+    from orrery.project.airflow_settings import AirflowSettings
+    from orrery.project.layout import Project
+
+
+def local_deployment(*, quiet: bool = False) -> LocalDeployment:
+    """Return the local deployment of the project around the current folder, whatever its files say.
+
+    Raises:
+        InputError: there is no project.
+    """
+    from orrery.project.layout import find_project
+
+    return _deployment(find_project(Path()), quiet=quiet)
+
+
+def starter() -> Starter:
+    """Return what starts the deployment of the project around the current folder.
+
+    Raises:
+        InputError: there is no project, or one of its files is wrong.
+    """
+    from orrery.local.start import Starter
+    from orrery.project.layout import find_project
+
+    project = find_project(Path())
+    wanted = plan(project)
+    return Starter(_deployment(project, name=wanted.name), wanted)
+
+
+def _deployment(project: Project, *, name: str | None = None, quiet: bool = False) -> LocalDeployment:
+    from orrery.local.deployment import LocalDeployment
+    from orrery.local.output import Progress
+    from orrery.local.state import State
+
+    return LocalDeployment(State(project.state), name=name or project.name, progress=Progress(quiet=quiet))
+
+
+def plan(project: Project) -> Plan:
+    """Read a project's files and return the plan of its local deployment.
+
+    Raises:
+        InputError: one of the files is wrong; nothing was changed.
+    """
+    from orrery.config.applied import users_environment
+    from orrery.config.settings import load_settings
+    from orrery.deployment.file import load_deployment
+    from orrery.local.plan import Plan
+    from orrery.local.state import State
+    from orrery.project.airflow_settings import read_airflow_settings
+    from orrery.project.dotenv import read_env_file
+    from orrery.project.requirements import check_requirements
+    from orrery.release import catalogue
+
+    # The shell wins over the file, as everywhere: a variable can be tried without an edit.
+    env_file = read_env_file(project.env_file, os.environ)
+    for notice in env_file.notices:
+        click.echo(notice, err=True)
+    environment = {**env_file.values, **users_environment(os.environ)}
+    deployment = load_deployment(project, environment)
+    release = catalogue.load().release(deployment.runtime)
+    check_requirements(
+        project.requirements, runtime=str(release.version), airflow=release.airflow or "its own"
+    )
+    return Plan(
+        name=deployment.name,
+        root=project.root,
+        dags=project.dags,
+        plugins=project.plugins,
+        requirements=project.requirements,
+        state=State(project.state),
+        runtime=deployment.runtime,
+        python=deployment.python or _python_for(deployment.runtime),
+        providers=deployment.providers,
+        database_url=deployment.database.url.get_secret_value() if deployment.database else None,
+        port=deployment.local.port,
+        environment=environment,
+        cache=load_settings(os.environ).cache_dir,
+        seeds=_seeds(read_airflow_settings(project.airflow_settings)),
+    )
+
+
+def _python_for(runtime: str) -> str:
+    """Choose the Python that runs the tools where the runtime supports it, else the runtime's default."""
+    from orrery.release import catalogue
+
+    known = catalogue.load()
+    line = known.line(known.release(runtime).version.major)
+    ours = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return ours if ours in (line.python_supported or ()) else (line.python_default or ours)
+
+
+def _seeds(settings: AirflowSettings) -> Seeds:
+    """Put Astro's file into the words of Airflow's REST API."""
+    from orrery.local.plan import Seeds
+
+    return Seeds(
+        connections=tuple(
+            _without_none(
+                connection_id=connection.id,
+                conn_type=connection.type,
+                host=connection.host,
+                schema=connection.schema,
+                login=connection.login,
+                password=connection.password,
+                port=connection.port,
+                extra=connection.extra,
+            )
+            for connection in settings.connections
+        ),
+        variables=tuple({"key": variable.name, "value": variable.value} for variable in settings.variables),
+        pools=tuple(
+            {
+                "name": pool.name,
+                "slots": pool.slots,
+                "description": pool.description,
+                "include_deferred": pool.include_deferred,
+            }
+            for pool in settings.pools
+        ),
+    )
+
+
+def _without_none(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}

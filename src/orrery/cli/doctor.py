@@ -1,0 +1,78 @@
+"""`orrery doctor`: check this machine and this project."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from orrery.cli.output import Format, output_option, print_json, print_table
+from orrery.errors import InputError, MachineError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orrery.local.doctor import Check
+    from orrery.project.layout import Project
+
+_MARKS = {"ok": ("✓", "green"), "weak": ("!", "yellow"), "broken": ("✗", "red")}
+
+
+@click.command()
+@output_option
+def doctor(output: Format) -> None:
+    """Check this machine and this project, and tell the command that fixes what is missing.
+
+    Exit code 0 when a deployment can run here, 5 when something is broken.
+    """
+    checks = list(_checks())
+    worst = next((state for state in ("broken", "weak") if any(c.state == state for c in checks)), "ok")
+    if output == "json":
+        print_json({"state": worst, "checks": [asdict(check) for check in checks]})
+    else:
+        rows = [
+            (click.unstyle(_MARKS[check.state][0]), check.name, check.found, check.fix) for check in checks
+        ]
+        print_table(["", "CHECK", "FOUND", "FIX"], rows)
+    if worst == "broken":
+        raise MachineError("A deployment cannot run here yet.", hint="Do what the column FIX says.")
+
+
+def _checks() -> Iterator[Check]:
+    from datetime import date
+
+    from orrery import __version__
+    from orrery.cli.context import plan
+    from orrery.config.settings import load_settings
+    from orrery.local.doctor import Check, check_machine
+    from orrery.local.state import State
+    from orrery.local.supervisor import Supervisor
+    from orrery.project.layout import find_project
+    from orrery.release import catalogue
+
+    known = catalogue.load()
+    release = known.release(__version__)
+    line = known.line(release.version.major)
+    project: Project | None = None
+    port = 8080
+    try:
+        project = find_project(Path())
+        port = plan(project).port
+        yield Check(name="project", state="ok", found=str(project.root))
+    except InputError as error:
+        # Outside a project the machine alone is checked; inside, the file is wrong.
+        yield Check(
+            name="project", state="broken" if project else "weak", found=error.message, fix=error.hint
+        )
+    folder = project.state if project else Path.cwd() / ".orrery"
+    yield from check_machine(
+        state=folder,
+        cache=load_settings(os.environ).cache_dir,
+        port=port,
+        runs=Supervisor(State(folder)).is_running(),
+        pythons=line.python_supported or (),
+        released=release.date or date.min,
+    )

@@ -1,0 +1,1 @@
+"""Settings: Orrery's own, Airflow's, and who has set what."""

@@ -1,0 +1,107 @@
+"""What Orrery sets for Airflow, decided from what the user has set: pure, values in, values out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from orrery.config import bundles, capacity
+from orrery.config.airflow_file import expand
+from orrery.config.note import Note
+from orrery.config.user import variable_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from orrery.config.capacity import Machine
+    from orrery.config.defaults import Default
+    from orrery.config.user import Given, UserSettings
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """The variables to set, and what has to be said."""
+
+    values: dict[str, str]
+    notes: tuple[Note, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Situation:
+    """What computed defaults depend on; `worker_slots` is what the deployment's workers take together."""
+
+    user: UserSettings
+    machine: Machine
+    worker_slots: int | None = None
+
+
+def make(defaults: Mapping[tuple[str, str], Default], situation: Situation) -> Plan:
+    """Return what to set: nothing that the user has set, except a merged bundle list and old names."""
+    values: dict[str, str] = {}
+    notes: list[Note] = []
+    user = situation.user
+    for key, default in defaults.items():
+        given = user.given(*key)
+        notes += _old_name_notes(user, key, given)
+        value = value_of(default, situation) if given is None else given.value if given.old_name else None
+        if value is not None:
+            values[variable_of(*key)] = value
+    merged, said = _system_bundle(user)
+    return Plan(values=values | merged, notes=(*notes, *said))
+
+
+def value_of(default: Default, situation: Situation) -> str | None:
+    """Return the value of a default; None when it does not apply here and Airflow's shall stand."""
+    if default.compute is not None:
+        return COMPUTED[default.compute](situation)
+    return default.value
+
+
+def _parallelism(situation: Situation) -> str | None:
+    if situation.worker_slots is not None:
+        return str(situation.worker_slots)
+    if not _runs_tasks_here(situation.user):
+        return None  # this machine's size says nothing about the workers
+    machine = situation.machine
+    return str(capacity.parallelism([(1, capacity.tasks_per_worker(machine.cores, machine.memory_bytes))]))
+
+
+#: The functions that `compute` in airflow_defaults.toml may name.
+COMPUTED: dict[str, Callable[[Situation], str | None]] = {"parallelism": _parallelism}
+
+
+def _runs_tasks_here(user: UserSettings) -> bool:
+    """Whether the first executor is the LocalExecutor, which is also Airflow's default."""
+    given = user.given("core", "executor")
+    text = expand(given.value, user.environment) if given and given.value else "LocalExecutor"
+    first = text.split(";")[0].split(",")[0].split("=")[-1]
+    # An entry is a name, a dotted path, or `alias:dotted.path`.
+    return first.split(":")[-1].rsplit(".", 1)[-1].strip() == "LocalExecutor"
+
+
+def _old_name_notes(user: UserSettings, key: tuple[str, str], given: Given | None) -> list[Note]:
+    section, option = key
+    today = f"{variable_of(section, option)} ([{section}] {option})"
+    notes = [
+        Note(
+            key=f"ignored:{old.variable}",
+            text=f"{old.variable}={value} is ignored: {old.ignored_because} Set {today} instead.",
+        )
+        for old, value in user.ignored_old_names(section, option)
+    ]
+    if given and given.old_name:
+        text = f"{given.name} is an old name (since {given.old_name.since}) and is honoured. Use {today}."
+        notes.append(Note(key=f"old:{given.name}", text=text))
+    return notes
+
+
+def _system_bundle(user: UserSettings) -> tuple[dict[str, str], list[Note]]:
+    given = user.given(bundles.SECTION, bundles.OPTION)
+    variable = variable_of(bundles.SECTION, bundles.OPTION)
+    notes = []
+    if given and given.value is None:
+        text = f"{given.name} has no effect: Airflow reads commands and secrets for sensitive options only."
+        notes.append(Note(key=f"ignored:{given.name}", text=text))
+    text_given = expand(given.value, user.environment) if given and given.value is not None else None
+    merged = bundles.with_system_bundle(text_given)
+    return ({variable: merged} if merged is not None else {}), notes

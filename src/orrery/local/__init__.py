@@ -1,0 +1,1 @@
+"""All components of a deployment on this machine: environments, processes, PostgreSQL, readiness."""

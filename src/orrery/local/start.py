@@ -1,0 +1,304 @@
+"""The start of a deployment on this machine.
+
+Every step looks at what is there and does what is missing, so a start that was killed in the middle is
+finished by the next one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orrery.components import AIRFLOW_COMPONENTS, COMPONENTS, POSTGRES, Component
+from orrery.errors import StateError
+from orrery.local import migrations, ports, postgres, seeding
+from orrery.local.api import USERNAME
+from orrery.local.environment import RuntimeEnvironment, ensure_runtime
+from orrery.local.overlay import ensure_overlay
+from orrery.local.plan import Plan, Ports, component_environment
+from orrery.local.sql import Login, query
+from orrery.local.state import ensure_secret, read_json, write_private
+from orrery.local.status import Status, client, is_heard, reason
+from orrery.local.supervisor import launch_command
+from orrery.local.template import ensure_template
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from orrery.local.deployment import LocalDeployment
+
+#: How long components may take to become healthy before `up` stops waiting for them.
+_START_LIMIT_SECONDS = 180
+#: A pause between two looks at the components while they start.
+_LOOK_SECONDS = 0.2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Made:
+    """What a start has made ready: the interpreter of the components, and PostgreSQL's programs."""
+
+    runtime: RuntimeEnvironment
+    python: Path
+    programs: Path
+
+
+class Starter:
+    """Brings a deployment to what its plan asks for."""
+
+    def __init__(self, deployment: LocalDeployment, plan: Plan) -> None:
+        self.deployment = deployment
+        self.plan = plan
+        self.state = deployment.state
+        self.supervisor = deployment.supervisor
+        self._progress = deployment.progress
+
+    def up(self, *, port: int | None = None) -> Status:
+        """Start what does not run yet and wait until it is healthy.
+
+        A component that does not come up leaves the others running: the returned status tells why.
+
+        Raises:
+            StateError: it runs on another port than the one asked for; another command is at work;
+                a newer runtime made the database.
+            MachineError: a port, disk, memory or permission is missing. Nothing is left running.
+            InputError: the runtime or the requirements cannot be had. Nothing is left running.
+        """
+        self.state.ensure()
+        with self.state.locked("up"):
+            if self.supervisor.is_running():
+                self._require_same_port(port)
+            else:
+                self.deployment.clear_leftovers()
+                ports.require_free(port or self.plan.port)
+            try:
+                self._start(self._ports(port))
+            except BaseException:
+                # A start that failed leaves nothing behind; what ran before we came stays.
+                if not self.deployment.is_up():
+                    self.deployment.stop()
+                raise
+            self._await(AIRFLOW_COMPONENTS)
+            with client(self.state) as api:
+                seeding.apply(self.plan.seeds, api, report=self._progress.note)
+        return self.deployment.status()
+
+    def restart(self, names: Iterable[str]) -> Status:
+        """Restart components with today's settings, requirements and `.env`.
+
+        Raises:
+            StateError: it does not run.
+        """
+        with self.deployment.running("restart"):
+            chosen = [component for component in COMPONENTS if component.name in set(names)]
+            self._prepare(self._ports(None))
+            for component in chosen:
+                self.supervisor.stop_program(component)
+            for component in chosen:
+                self.supervisor.start_program(component)
+                if component is POSTGRES:
+                    self._await_postgres()
+            self._await([component for component in chosen if component is not POSTGRES])
+        return self.deployment.status()
+
+    # -- the steps of a start ---------------------------------------------------------------------
+
+    def _start(self, chosen: Ports) -> None:
+        if self.deployment.is_up():
+            return
+        made = self._prepare(chosen)
+        if not self.supervisor.is_running():
+            self.supervisor.start()
+        if chosen.postgres is not None:
+            self._ensure_postgres(made, chosen.postgres)
+        self._ensure_schema(made, chosen)
+        self._progress.step("Starting Airflow's components")
+        for component in AIRFLOW_COMPONENTS:
+            self.supervisor.start_program(component)
+
+    def _prepare(self, chosen: Ports) -> Made:
+        """Make environment, secrets and configuration; start nothing."""
+        plan = self.plan
+        report = self._progress.step
+        runtime = ensure_runtime(
+            plan.runtime,
+            plan.python,
+            plan.providers,
+            cache_dir=plan.cache,
+            env=plan.user_environment,
+            report=report,
+        )
+        python = ensure_overlay(
+            runtime, plan.requirements, state_dir=self.state.root, env=plan.user_environment, report=report
+        )
+        made = Made(runtime=runtime, python=python, programs=postgres.programs(runtime.site_packages))
+        server = self._server(made, chosen.postgres) if chosen.postgres is not None else None
+        environment = component_environment(
+            plan,
+            ports=chosen,
+            database_url=server.url() if server else _sqlalchemy_url(plan.database_url or ""),
+            connection_url=server.warehouse_url() if server else None,
+        )
+        password = ensure_secret(self.state.admin_password)
+        write_private(self.state.secrets / "simple_auth_manager.json", json.dumps({USERNAME: password}))
+        write_private(self.state.environment_file, json.dumps(environment))
+        write_private(
+            self.state.run / "deployment.json",
+            json.dumps(
+                {
+                    "port": chosen.api_server,
+                    "postgres_port": chosen.postgres,
+                    "runtime": runtime.version,
+                    "python": str(python),
+                    "programs": str(made.programs),
+                    "prepared_at": datetime.now(UTC).isoformat(),
+                }
+            ),
+        )
+        if not self.supervisor.is_running():
+            self.supervisor.configure(self._commands(made, chosen, server))
+        return made
+
+    def _commands(self, made: Made, chosen: Ports, server: postgres.Postgres | None) -> dict[str, list[str]]:
+        commands = {POSTGRES.name: server.command()} if server else {}
+        for component in AIRFLOW_COMPONENTS:
+            arguments = [
+                word.format(host=ports.HOST, port=chosen.api_server)
+                for word in component.airflow_arguments or ()
+            ]
+            commands[component.name] = launch_command(
+                self.state, [str(made.python), "-m", "airflow", *arguments]
+            )
+        return commands
+
+    def _ensure_postgres(self, made: Made, port: int) -> None:
+        server = self._server(made, port)
+        former_password = None
+        if not (server.data / "PG_VERSION").exists():
+            template = ensure_template(
+                self.plan.cache / "templates" / _template_name(made.runtime),
+                programs=made.programs,
+                python=made.runtime.python,
+                environment=self._migration_environment(),
+                report=self._progress.step,
+            )
+            server.adopt(template.data)
+            former_password = template.password
+            write_private(self.state.secrets / "template_password", former_password)
+        elif (kept := self.state.secrets / "template_password").exists():
+            # Killed after the copy and before the password was changed.
+            former_password = kept.read_text().strip()
+        if not self.deployment.runs(POSTGRES):
+            server.clear_stale_pid()
+            self._rotate_log(POSTGRES)
+            self.supervisor.start_program(POSTGRES)
+        self._await_postgres()
+        server.ensure_roles(former_password=former_password)
+        (self.state.secrets / "template_password").unlink(missing_ok=True)
+        server.ensure_database()
+        self._progress.done(POSTGRES.name)
+
+    def _await_postgres(self) -> None:
+        record = read_json(self.state.run / "deployment.json")
+        server = postgres.Postgres(
+            programs=Path(record["programs"]),
+            data=self.state.postgres,
+            secrets=self.state.secrets,
+            port=record["postgres_port"],
+        )
+        server.wait_until_ready(
+            is_alive=lambda: self.deployment.state_of(POSTGRES) not in ("failed", "stopped", "restarting"),
+            log=self.state.log(POSTGRES.name),
+        )
+
+    def _ensure_schema(self, made: Made, chosen: Ports) -> None:
+        url = self.plan.database_url
+        if chosen.postgres is not None:
+            url = self._server(made, chosen.postgres).url(driver="postgresql")
+        login = Login.from_url(url or "")
+        known, head = migrations.known_revisions(made.runtime.site_packages)
+        table = query(made.programs, login, "SELECT to_regclass('alembic_version') IS NOT NULL")
+        rows = (
+            query(made.programs, login, "SELECT version_num FROM alembic_version") if table == [["t"]] else []
+        )
+        found = rows[0][0] if rows else None
+        if migrations.verdict(found, known, head) == "migrate":
+            self._progress.step(f"Migrating the database from {found or 'empty'} to {head}")
+            environment = read_json(self.state.environment_file)
+            migrations.migrate(made.python, environment, log=self.state.logs / "migrate.log")
+
+    def _await(self, components: Iterable[Component]) -> None:
+        """Wait until components are healthy, have failed, or the limit has passed; say each."""
+        waiting = {component.name: component for component in components}
+        deadline = time.monotonic() + _START_LIMIT_SECONDS
+        with client(self.state, timeout_seconds=60) as api:
+            while waiting and time.monotonic() < deadline:
+                programs = self.supervisor.programs()
+                health = api.health() if self.deployment.runs(AIRFLOW_COMPONENTS[0]) else None
+                for name, component in list(waiting.items()):
+                    program = programs.get(name)
+                    if program is None or program.state in ("failed", "stopped"):
+                        log = self.state.log(name)
+                        why = reason(program, log, self.supervisor.crashes(name)) if program else "gone"
+                        self._progress.failed(name, why)
+                        del waiting[name]
+                    elif is_heard(component, program, health):
+                        self._progress.done(name)
+                        del waiting[name]
+                time.sleep(_LOOK_SECONDS)
+        for name in waiting:
+            self._progress.failed(name, f"not healthy after {_START_LIMIT_SECONDS} s; it goes on trying")
+
+    # -- the state of things ----------------------------------------------------------------------
+
+    def _ports(self, asked: int | None) -> Ports:
+        """Return the running deployment's ports, else those for a new start."""
+        record = read_json(self.state.run / "deployment.json")
+        if self.supervisor.is_running() and record:
+            return Ports(api_server=record["port"], postgres=record["postgres_port"])
+        own = None
+        if self.plan.database_url is None:
+            own = record.get("postgres_port")
+            if not own or not ports.is_free(own):
+                own = ports.free_port()
+        return Ports(api_server=asked or self.plan.port, postgres=own)
+
+    def _require_same_port(self, asked: int | None) -> None:
+        running = read_json(self.state.run / "deployment.json").get("port")
+        if asked is not None and running is not None and asked != running:
+            raise StateError(
+                f"The deployment of '{self.plan.name}' runs already, on port {running}, not {asked}.",
+                hint=f"Stop it first: orrery down; then: orrery up --port {asked}",
+            )
+
+    def _server(self, made: Made, port: int) -> postgres.Postgres:
+        return postgres.Postgres(
+            programs=made.programs, data=self.state.postgres, secrets=self.state.secrets, port=port
+        )
+
+    def _migration_environment(self) -> dict[str, str]:
+        """Return an environment without the project: a template belongs to the runtime alone."""
+        keep = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
+        user = self.plan.user_environment
+        return {name: user[name] for name in keep if name in user} | {"AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+
+    def _rotate_log(self, component: Component) -> None:
+        """Begin a new log, so that what it says is of this start."""
+        log = self.state.log(component.name)
+        with contextlib.suppress(FileNotFoundError):
+            log.replace(log.with_suffix(".log.1"))
+
+
+def _template_name(runtime: RuntimeEnvironment) -> str:
+    """Name the template after what makes its schema: the runtime's version and its lock."""
+    lock = hashlib.sha256(runtime.lock("slim").read_bytes()).hexdigest()[:10]
+    return f"{runtime.version}-{runtime.providers}-py{runtime.python_version}-{lock}"
+
+
+def _sqlalchemy_url(url: str) -> str:
+    return url.replace("postgresql://", "postgresql+psycopg2://", 1)

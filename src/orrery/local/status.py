@@ -1,0 +1,231 @@
+"""What a local deployment is doing now."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from orrery.components import COMPONENTS, POSTGRES, Component
+from orrery.local import processes
+from orrery.local.api import USERNAME, Api, ApiError
+from orrery.local.state import read_json
+from orrery.local.supervisor import Program, Supervisor
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from orrery.local.state import State
+
+ComponentState = Literal["healthy", "starting", "unhealthy", "restarting", "failed", "stopping", "stopped"]
+DeploymentState = Literal["healthy", "starting", "unhealthy", "stopped"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ComponentStatus:
+    """One component, now."""
+
+    name: str
+    state: ComponentState
+    pid: int | None
+    #: Of the process and its descendants; shared pages are counted once.
+    memory_bytes: int | None
+    #: Seconds since it was started.
+    uptime_seconds: int | None
+    #: How often it has ended unasked since the deployment started.
+    crashes: int
+    #: Why it is not healthy, or what ended it last.
+    why: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImportProblem:
+    """A DAG file that does not import."""
+
+    file: str
+    error: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Status:
+    """A deployment, now."""
+
+    state: DeploymentState
+    name: str
+    url: str | None
+    username: str
+    password_file: str
+    runtime: str | None
+    #: Processes that a killed process manager left running.
+    leftovers: int
+    components: tuple[ComponentStatus, ...]
+    #: None when Airflow's API could not be asked.
+    import_errors: tuple[ImportProblem, ...] | None
+
+
+def url_of(state: State) -> str | None:
+    """Return the URL of the deployment that this state tells of, running or not."""
+    port = read_json(state.run / "deployment.json").get("port")
+    return f"http://localhost:{port}" if port else None
+
+
+def client(state: State, *, timeout_seconds: float = 30) -> Api:
+    """Return a client of the running deployment."""
+    port = read_json(state.run / "deployment.json").get("port")
+    return Api(
+        f"http://127.0.0.1:{port}",
+        password=state.admin_password.read_text().strip(),
+        timeout_seconds=timeout_seconds,
+    )
+
+
+def read_status(state: State, *, name: str) -> Status:
+    """Look at a deployment: its process manager, Airflow's health and import errors."""
+    record = read_json(state.run / "deployment.json")
+    supervisor = Supervisor(state)
+    programs = supervisor.programs()
+    health: dict[str, Any] | None = None
+    problems: tuple[ImportProblem, ...] | None = None
+    if programs and record:
+        with client(state) as api:
+            health = api.health()
+            if health is not None:
+                problems = import_problems(api)
+    now = time.time()
+    components = tuple(
+        component_status(component, programs.get(component.name), health, supervisor, now=now)
+        for component in COMPONENTS
+        if not programs or component.name in programs
+    )
+    return Status(
+        state=overall(components) if programs else "stopped",
+        name=name,
+        url=url_of(state) if programs else None,
+        username=USERNAME,
+        password_file=str(state.admin_password),
+        runtime=record.get("runtime"),
+        leftovers=0 if programs else len(processes.of(state)),
+        components=components,
+        import_errors=problems,
+    )
+
+
+def overall(components: tuple[ComponentStatus, ...]) -> DeploymentState:
+    """Say what the deployment is, from what its components are."""
+    states = {component.state for component in components}
+    if states == {"healthy"}:
+        return "healthy"
+    if states <= {"healthy", "starting"}:
+        return "starting"
+    return "unhealthy"
+
+
+def component_status(
+    component: Component,
+    program: Program | None,
+    health: dict[str, Any] | None,
+    supervisor: Supervisor,
+    *,
+    now: float,
+) -> ComponentStatus:
+    """Judge one component from its process and from what Airflow says of it."""
+    if program is None:
+        return ComponentStatus(
+            name=component.name,
+            state="stopped",
+            pid=None,
+            memory_bytes=None,
+            uptime_seconds=None,
+            crashes=0,
+            why=None,
+        )
+    crashes = supervisor.crashes(component.name)
+    state = component_state(component, program, health, now=now)
+    why = None
+    if state in ("restarting", "failed") or (crashes and state != "healthy"):
+        why = reason(program, supervisor.state.log(component.name), crashes)
+    elif state == "unhealthy":
+        why = "it runs, but Airflow has not heard from it; see 'orrery logs " + component.name + "'"
+    return ComponentStatus(
+        name=component.name,
+        state=state,
+        pid=program.pid,
+        memory_bytes=processes.memory_bytes(program.pid) if program.pid else None,
+        uptime_seconds=int(now - program.started_at) if program.started_at else None,
+        crashes=crashes,
+        why=why,
+    )
+
+
+#: A component that says nothing for this long after its start is unhealthy, not starting any more.
+_START_LIMIT_SECONDS = 90
+
+
+def component_state(
+    component: Component, program: Program, health: dict[str, Any] | None, *, now: float
+) -> ComponentState:
+    """Judge a component, purely: its process's state, Airflow's health and the time."""
+    if program.state != "running" and program.state != "starting":  # noqa: PLR1714 - mypy narrows this
+        return program.state
+    if component is POSTGRES:
+        return "healthy"
+    if is_heard(component, program, health):
+        return "healthy"
+    started = program.started_at or now
+    return "starting" if now - started < _START_LIMIT_SECONDS else "unhealthy"
+
+
+def is_heard(component: Component, program: Program, health: dict[str, Any] | None) -> bool:
+    """Whether Airflow has heard from this start of the component, not from an earlier one."""
+    if health is None:
+        return False
+    if component.health_key is None:
+        return True  # the api-server answered
+    told = health.get(component.health_key) or {}
+    beat = told.get(f"latest_{component.health_key}_heartbeat")
+    if told.get("status") != "healthy" or not beat or program.started_at is None:
+        return False
+    return datetime.fromisoformat(beat).timestamp() >= program.started_at
+
+
+def reason(program: Program, log: Path, crashes: int) -> str:
+    """Say why a program ended: its exit, and the line of its log that tells most."""
+    if program.spawn_error:
+        return program.spawn_error
+    times = f", {crashes} times" if crashes > 1 else ""
+    line = telling_line(log)
+    return f"exit status {program.exit_status}{times}" + (f": {line}" if line else "")
+
+
+_TELLING = re.compile(r"^\s*(?:[\w.]+(?:Error|Exception|Exit)\b.*|.*\b(?:FATAL|CRITICAL|error|ERROR)\b.*)$")
+
+
+def telling_line(log: Path) -> str | None:
+    """Return the last line of a log that names an error, else its last line."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 20_000))
+            lines = [line.strip() for line in file.read().decode(errors="replace").splitlines()]
+    except OSError:
+        return None
+    lines = [line for line in lines if line]
+    errors = [line for line in lines if _TELLING.match(line)]
+    chosen = (errors or lines or [""])[-1]
+    return chosen[:300] or None
+
+
+def import_problems(api: Api) -> tuple[ImportProblem, ...] | None:
+    """Return the DAG files that do not import; None when the API cannot be asked."""
+    try:
+        answer = api.get("/importErrors", limit=100)
+    except ApiError:
+        return None
+    return tuple(
+        ImportProblem(
+            file=str(error["filename"]),
+            error=str(error["stack_trace"]).strip().splitlines()[-1] if error["stack_trace"] else "unknown",
+        )
+        for error in answer.get("import_errors", [])
+    )

@@ -1,0 +1,52 @@
+"""When the monitoring DAG runs: a cron expression from the environment, or the default."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from croniter import CroniterError, croniter  # type: ignore[import-untyped]
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+VARIABLE = "AIRFLOW_MONITORING_DAG_SCHEDULE_INTERVAL"
+DEFAULT_CRON = "*/5 * * * *"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Schedule:
+    """A cron expression that is known to be valid; `problem` says why the wish was not granted."""
+
+    cron: str = DEFAULT_CRON
+    problem: str | None = None
+
+
+def schedule_from(environment: Mapping[str, str]) -> Schedule:
+    """Return the schedule that the environment asks for; a wrong one never stops the monitoring."""
+    wish = environment.get(VARIABLE, "").strip()
+    if not wish:
+        return Schedule()
+    fault = cron_fault(wish)
+    if fault is None:
+        return Schedule(cron=wish)
+    return Schedule(
+        problem=f"{VARIABLE} is {wish!r}, which is not a usable cron expression ({fault}). "
+        f"The default {DEFAULT_CRON!r} is used; correct or remove the variable and restart the DAG processor."
+    )
+
+
+def cron_fault(expression: str) -> str | None:
+    """Return what is wrong with a cron expression of five fields, or None.
+
+    An expression that parses but never comes (30 February) is wrong too: it would stop the scheduling.
+    """
+    try:
+        fields, _ = croniter.expand(expression)
+        if len(fields) != 5:
+            return f"it has {len(fields)} fields, not 5"
+        croniter(expression, datetime(2026, 1, 1, tzinfo=UTC)).get_next(datetime)
+    except CroniterError as error:
+        return str(error)
+    return None

@@ -1,0 +1,1 @@
+"""What Orrery knows about its releases, offline: the catalogue, its policy, and what follows from both."""

@@ -1,0 +1,89 @@
+"""The schema's state follows from files and one query."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from orrery.errors import MachineError, StateError
+from orrery.local import migrations
+
+KNOWN = frozenset({"aaa1", "bbb2", "ccc3"})
+
+
+def chain(folder: Path, *pairs: tuple[str, str | None], typed: bool = False) -> Path:
+    versions = folder / "airflow" / "migrations" / "versions"
+    versions.mkdir(parents=True)
+    for revision, parent in pairs:
+        quoted = f'"{parent}"' if parent else "None"
+        mark = ": str" if typed else ""
+        (versions / f"{revision}.py").write_text(
+            f'"""Change.\n\nRevision ID: {revision}\nRevises: {parent}\n"""\n'
+            f'revision{mark} = "{revision}"\ndown_revision{mark} = {quoted}\n'
+        )
+    return folder
+
+
+@pytest.mark.parametrize("typed", [False, True])
+def test_the_newest_revision_is_the_one_that_nobody_builds_on(tmp_path: Path, typed: bool) -> None:
+    chain(tmp_path, ("bbb2", "aaa1"), ("aaa1", None), ("ccc3", "bbb2"), typed=typed)
+    assert migrations.known_revisions(tmp_path) == (KNOWN, "ccc3")
+
+
+@pytest.mark.parametrize(
+    ("pairs", "count"),
+    [((), 0), ((("aaa1", None), ("bbb2", None)), 2), ((("aaa1", "bbb2"), ("bbb2", "aaa1")), 0)],
+    ids=["none", "two ends", "a circle"],
+)
+def test_a_damaged_chain_is_told_with_the_way_out(
+    tmp_path: Path, pairs: tuple[tuple[str, str | None], ...], count: int
+) -> None:
+    chain(tmp_path, *pairs)
+    with pytest.raises(MachineError, match=f"have {count} newest revisions") as caught:
+        migrations.known_revisions(tmp_path)
+    assert caught.value.hint is not None
+    assert "remove it" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"), [("ccc3", "current"), ("bbb2", "migrate"), ("aaa1", "migrate"), (None, "migrate")]
+)
+def test_a_database_is_current_or_to_be_migrated(found: str | None, expected: str) -> None:
+    assert migrations.verdict(found, KNOWN, "ccc3") == expected
+
+
+def test_a_database_of_a_newer_runtime_is_never_touched() -> None:
+    with pytest.raises(StateError, match=r"newer runtime.*ddd4.*newest known: ccc3") as caught:
+        migrations.verdict("ddd4", KNOWN, "ccc3")
+    assert caught.value.hint is not None
+    assert "orrery.yaml" in caught.value.hint
+
+
+def program(folder: Path, code: str) -> Path:
+    """Return an 'interpreter' that does this instead of running Airflow."""
+    file = folder / "python"
+    file.write_text(f"#!{sys.executable}\n{code}\n")
+    file.chmod(0o755)
+    return file
+
+
+def test_a_failed_migration_tells_its_last_words_and_keeps_all_of_them(tmp_path: Path) -> None:
+    python = program(tmp_path, "import sys; print('began'); sys.exit('first\\nDataError: too long')")
+    with pytest.raises(MachineError, match="failed: DataError: too long") as caught:
+        migrations.migrate(python, {}, log=tmp_path / "migrate.log")
+    assert str(tmp_path / "migrate.log") in (caught.value.hint or "")
+    assert "began" in (tmp_path / "migrate.log").read_text()
+
+
+def test_a_migration_that_dies_silently_says_so(tmp_path: Path) -> None:
+    python = program(tmp_path, "import os; os.kill(os.getpid(), 9)")
+    with pytest.raises(MachineError, match="it said nothing"):
+        migrations.migrate(python, {}, log=tmp_path / "migrate.log")
+
+
+def test_a_migration_runs_airflows_own_command_in_the_given_environment(tmp_path: Path) -> None:
+    python = program(tmp_path, "import os, sys; print(sys.argv[1:], os.environ['WHERE'])")
+    migrations.migrate(python, {"WHERE": "here"}, log=tmp_path / "migrate.log")
+    assert "['-m', 'airflow', 'db', 'migrate'] here" in (tmp_path / "migrate.log").read_text()

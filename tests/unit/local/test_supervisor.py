@@ -1,0 +1,179 @@
+"""The process manager's configuration, as the process manager itself reads it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orrery.components import AIRFLOW_COMPONENTS, COMPONENTS, POSTGRES
+from orrery.errors import MachineError
+from orrery.local import supervisor
+from orrery.local.state import State
+from orrery.local.supervisor import Supervisor, launch_command, render
+
+#: Reads a configuration as supervisord does and prints what it has understood.
+READ = """
+import json, sys
+from supervisor.options import ServerOptions
+options = ServerOptions()
+options.realize(["-n", "-c", sys.argv[1]])
+print(json.dumps({
+    "socket": options.serverurl or options.server_configs[0]["file"],
+    "pidfile": options.pidfile,
+    "logfile": options.logfile,
+    "groups": [{"name": g.name, "priority": g.priority, "programs": [
+        {"name": p.name, "command": p.command, "log": p.stdout_logfile, "autostart": p.autostart,
+         "stopwaitsecs": p.stopwaitsecs, "stopsignal": int(p.stopsignal)}
+        for p in g.process_configs]} for g in options.process_group_configs],
+}))
+"""
+ODD = ["plain", "with space", "my project #1", "a ;b", "100%", "%(here)s", "quote\"'s", "ümlaut", "-dash"]
+
+
+def understood(state: State, commands: dict[str, list[str]]) -> Any:
+    state.root.parent.mkdir(parents=True, exist_ok=True)
+    state.ensure()
+    Supervisor(state).configure(commands)
+    ended = subprocess.run(
+        [sys.executable, "-c", READ, str(state.supervisor_configuration)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(ended.stdout)
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_any_folders_name_reaches_the_process_manager_unharmed(tmp_path: Path, name: str) -> None:
+    # Given a project in a folder with signs that the file format knows
+    state = State(tmp_path / name / ".orrery")
+    command = ["/bin/echo", str(state.root), "%s; # '", "a  #b"]
+    # When the process manager reads its configuration
+    read = understood(state, {component.name: command for component in COMPONENTS})
+    # Then it has every path and every word as they were
+    assert Path(read["socket"]).resolve() == state.socket.resolve()
+    assert Path(read["logfile"]).resolve() == state.supervisor_log.resolve()
+    assert Path(read["pidfile"]).resolve() == (state.run / "supervisord.pid").resolve()
+    for group in read["groups"]:
+        for program in group["programs"]:
+            assert shlex.split(program["command"]) == command
+            assert Path(program["log"]).resolve() == state.log(program["name"]).resolve()
+
+
+def test_airflow_stops_before_the_database(tmp_path: Path) -> None:
+    read = understood(
+        State(tmp_path / ".orrery"), {component.name: ["/bin/true"] for component in COMPONENTS}
+    )
+    # supervisord stops the group of the highest priority first.
+    order = sorted(read["groups"], key=lambda group: -group["priority"])
+    assert [group["name"] for group in order] == ["airflow", POSTGRES.name]
+    assert {program["name"] for program in order[0]["programs"]} == {item.name for item in AIRFLOW_COMPONENTS}
+
+
+def test_each_component_stops_as_its_row_says_and_starts_only_when_told(tmp_path: Path) -> None:
+    read = understood(
+        State(tmp_path / ".orrery"), {component.name: ["/bin/true"] for component in COMPONENTS}
+    )
+    programs = {program["name"]: program for group in read["groups"] for program in group["programs"]}
+    for component in COMPONENTS:
+        program = programs[component.name]
+        assert program["stopwaitsecs"] == component.grace_seconds
+        assert program["stopsignal"] == {"TERM": 15, "INT": 2}[component.stop_signal]
+        assert program["autostart"] is False
+
+
+def test_without_a_database_of_ours_there_is_no_such_program(tmp_path: Path) -> None:
+    read = understood(
+        State(tmp_path / ".orrery"), {component.name: ["/bin/true"] for component in AIRFLOW_COMPONENTS}
+    )
+    assert [group["name"] for group in read["groups"]] == ["airflow"]
+
+
+def test_a_configuration_holds_no_environment(tmp_path: Path) -> None:
+    text = render(State(tmp_path / ".orrery"), {"scheduler": ["/bin/true"]})
+    assert "environment=" not in text
+
+
+def test_a_component_is_started_through_the_launcher(tmp_path: Path) -> None:
+    state = State(tmp_path / ".orrery")
+    command = launch_command(state, ["/x/python", "-m", "airflow", "scheduler"])
+    assert command[0] == sys.executable
+    assert command[-4:] == ["/x/python", "-m", "airflow", "scheduler"]
+    assert command[-5] == str(state.environment_file)
+
+
+LOG = """\
+2026-01-01 10:00:00,000 INFO spawned: 'scheduler' with pid 10
+2026-01-01 10:00:01,000 WARN exited: scheduler (exit status 1; not expected)
+2026-01-01 10:00:02,000 WARN exited: scheduler (terminated by SIGKILL; not expected)
+2026-01-01 10:00:03,000 WARN exited: api-server (exit status 1; not expected)
+2026-01-01 10:00:04,000 INFO stopped: scheduler (exit status 0)
+2026-01-01 10:00:05,000 INFO gave up: scheduler entered FATAL state, too many start retries too quickly
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "count"), [("scheduler", 2), ("api-server", 1), ("server", 0), ("postgres", 0)]
+)
+def test_crashes_are_counted_from_the_log_stops_are_not(tmp_path: Path, name: str, count: int) -> None:
+    state = State(tmp_path / ".orrery")
+    state.ensure()
+    state.supervisor_log.write_text(LOG)
+    assert Supervisor(state).crashes(name) == count
+
+
+def test_without_a_log_nothing_has_crashed(tmp_path: Path) -> None:
+    assert Supervisor(State(tmp_path / ".orrery")).crashes("scheduler") == 0
+
+
+def test_where_nothing_runs_nothing_answers(tmp_path: Path) -> None:
+    client = Supervisor(State(tmp_path / ".orrery"))
+    assert not client.is_running()
+    assert client.programs() == {}
+
+
+def test_a_socket_that_a_killed_process_manager_left_does_not_count(tmp_path: Path) -> None:
+    import socket
+
+    state = State(tmp_path / ".orrery")
+    state.ensure()
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(state.socket))
+    assert state.socket.exists()
+    assert not Supervisor(state).is_running()
+
+
+def test_a_process_manager_that_cannot_start_says_why(tmp_path: Path) -> None:
+    state = State(tmp_path / ".orrery")
+    state.ensure()
+    state.supervisor_configuration.write_text("[supervisord]\nminfds=never\n")
+    with pytest.raises(MachineError, match=r"did not start: .*minfds"):
+        Supervisor(state).start()
+
+
+@pytest.mark.parametrize(
+    ("told", "state"),
+    [
+        ("STOPPED", "stopped"),
+        ("STARTING", "starting"),
+        ("RUNNING", "running"),
+        ("BACKOFF", "restarting"),
+        ("STOPPING", "stopping"),
+        ("EXITED", "restarting"),
+        ("FATAL", "failed"),
+        ("UNKNOWN", "failed"),
+        ("SOMETHING NEW", "failed"),
+    ],
+)
+def test_the_process_managers_words_become_ours(told: str, state: str) -> None:
+    info = {"name": "scheduler", "statename": told, "pid": 0, "start": 5, "exitstatus": 1, "spawnerr": "why"}
+    program = supervisor._program(info)
+    assert (program.state, program.pid, program.started_at) == (state, None, None)
+    assert (program.exit_status, program.spawn_error) == (1, "why")
