@@ -1,4 +1,4 @@
-import { defineConfig } from "vitest/config";
+import { defineConfig } from "vite";
 
 // Airflow imports the file as a module and shares its own React on globalThis. The wrapper round
 // the bundle is for an Airflow that does not: then the footer is empty instead of a broken page.
@@ -20,5 +20,4 @@ export default defineConfig({
       },
     },
   },
-  test: { environment: "happy-dom" },
 });

@@ -79,18 +79,25 @@ def _free_port() -> int:
         return port
 
 
+@pytest.fixture(autouse=True)
+def _nothing_is_left_running(tmp_path: Path, cli: Cli) -> Iterator[None]:
+    """Stop whatever a test has started below its folder, also when it failed."""
+    yield
+    for state in tmp_path.glob("*/.orrery"):
+        stopped = cli(state.parent, "down")
+        assert stopped.code == 0, stopped.err
+
+
 @pytest.fixture
-def project(tmp_path: Path, cli: Cli) -> Iterator[Path]:
-    """A small project of one DAG; whatever a test started in it is stopped afterwards."""
+def project(tmp_path: Path) -> Path:
+    """A small project of one DAG."""
     root = tmp_path / "project"
     (root / "dags").mkdir(parents=True)
     (root / "dags" / "hello.py").write_text(
         "from airflow.sdk import dag, task\n\n\n@dag\ndef hello():\n"
         "    @task\n    def greet():\n        print('hello')\n\n    greet()\n\n\nhello()\n"
     )
-    yield root
-    stopped = cli(root, "down")
-    assert stopped.code == 0, stopped.err
+    return root
 
 
 class Deployment:

@@ -50,6 +50,11 @@ MEASURE = """
   const footer = document.querySelector("[role=contentinfo]");
   const bar = footer.querySelector(".orrery-bar");
   const area = footer.parentElement;
+  const filler = area.appendChild(document.createElement("div"));
+  filler.style.cssText = "flex: none; height: 3000px";
+  area.scrollTop = 0;
+  const onLongPage = box(bar);
+  filler.remove();
   area.scrollTop = area.scrollHeight;
   const ground = pixel(getComputedStyle(bar).backgroundColor);
   const texts = [...bar.querySelectorAll("*")].filter((e) =>
@@ -58,7 +63,7 @@ MEASURE = """
     const [a, b] = [luminance(pixel(getComputedStyle(e).color)), luminance(ground)];
     return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05); });
   return {
-    bar: box(bar),
+    bar: box(bar), onLongPage,
     sidebar: box(document.querySelector("[data-testid=nav-sidebar]")),
     content: [...area.children].filter((e) => e !== footer).map(box),
     phrases: texts.map((e) => ({text: e.textContent, hidden: e.scrollWidth > e.clientWidth + 1, ...box(e)})),
@@ -179,6 +184,7 @@ def paths(api: httpx.Client) -> dict[str, str]:
 @contextmanager
 def signed_in(browser: Browser, deployment: Deployment, token: str, language: str = "en") -> Iterator[Window]:
     context = browser.new_context()
+    context.set_default_timeout(15_000)
     context.add_cookies([{"name": "_token", "value": token, "url": deployment.url}])
     context.add_init_script(f"localStorage.setItem('i18nextLng', '{language}')")
     window = Window(page=context.new_page(), url=deployment.url.rstrip("/"))
@@ -213,6 +219,7 @@ def assert_well_placed(facts: dict[str, Any], look: Look) -> None:
     """All of the footer is in view, covers nothing and can be read."""
     bar, sidebar = facts["bar"], facts["sidebar"]
     assert bar["bottom"] == pytest.approx(facts["height"], abs=1)
+    assert facts["onLongPage"]["bottom"] == pytest.approx(facts["height"], abs=1)
     assert 0 <= bar["left"] < bar["right"] <= facts["width"]
     assert bar["left"] >= sidebar["right"] or bar["right"] <= sidebar["left"]
     assert facts["widest"] <= facts["width"]
@@ -346,7 +353,7 @@ def test_a_notice_stands_in_the_footer(
         window.page.route("**/orrery/v1/runtime", lambda route: route.fulfill(json=facts))
         window.visit("/dags")
         assert window.page.get_by_role("status").filter(has_text="2029-05-31").is_visible()
-        for look in LOOKS:
-            measured = window.measure(LOOKS[look])
-            window.photograph(f"notice-{severity}-{look}")
-            assert_well_placed(measured, LOOKS[look])
+        for name, look in LOOKS.items():
+            measured = window.measure(look)
+            window.photograph(f"notice-{severity}-{name}")
+            assert_well_placed(measured, look)

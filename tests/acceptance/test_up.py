@@ -89,7 +89,7 @@ def test_from_an_empty_folder_to_a_healthy_deployment_and_back(
         assert client.get("/api/v2/dags").json()["total_entries"] >= 1
         assert httpx.get(f"{client.base_url}/api/v2/dags", trust_env=False).status_code == 401
         # And a DAG edited on disk is live soon
-        edited = "from airflow.sdk import DAG\nDAG('edited', schedule=None, description='{}')\n"
+        edited = "from airflow.sdk import DAG\nedited = DAG('edited', schedule=None, description='{}')\n"
         (project / "dags" / "edited.py").write_text(edited.format("first"))
         until(lambda: client.get("/api/v2/dags/edited").is_success, limit_seconds=30)
         (project / "dags" / "edited.py").write_text(edited.format("second"))
@@ -208,7 +208,7 @@ def test_a_taken_port_is_named_with_its_holder_and_a_free_one(project: Path, cli
 
 
 def test_a_broken_dag_is_seen_in_up_and_status(project: Path, cli: Any, free_port: int) -> None:
-    (project / "dags" / "broken.py").write_text("import nothing_of_that_name\n")
+    (project / "dags" / "broken.py").write_text("from airflow.sdk import DAG\nimport nothing_of_that_name\n")
     assert cli(project, "up", "-d", "--port", str(free_port)).code == 0
     found = until(lambda: cli(project, "status", "-o", "json").json()["import_errors"])
     (problem,) = found

@@ -11,7 +11,12 @@ from orrery.components import COMPONENTS
 @click.argument("component", type=click.Choice([component.name for component in COMPONENTS]), required=False)
 @click.option("-f", "--follow", is_flag=True, help="Go on as they write, until Ctrl-C.")
 @click.option(
-    "-n", "--lines", default=100, show_default=True, help="How many of the last lines per component."
+    "-n",
+    "--lines",
+    type=click.IntRange(min=0),
+    default=100,
+    show_default=True,
+    help="How many of the last lines per component.",
 )
 def logs(component: str | None, *, follow: bool, lines: int) -> None:
     """Show what one COMPONENT wrote, or all of them."""

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 
 import click
 
 from orrery import __version__
-from orrery.errors import OrreryError
+from orrery.errors import MachineError, OrreryError
+
+#: No space, no permission, a read-only or over-full file system: wherever it is met, it is no bug of ours.
+_REFUSED_BY_THE_MACHINE = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EMFILE, errno.ENFILE}
+)
 
 #: Command name -> (module, attribute, one line of help). The help stands here, not in the module, so
 #: that `orrery --help` imports none of them.
@@ -80,11 +86,26 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except OrreryError as error:
-        click.echo(f"{click.style('Error:', fg='red', bold=True)} {error.message}", err=True)
-        if error.hint:
-            click.echo(f"{click.style('Next:', fg='cyan', bold=True)} {error.hint}", err=True)
+        _print_error(error)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         # The reader (head, less) has gone; the flush at exit would complain again.
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        if error.errno not in _REFUSED_BY_THE_MACHINE:
+            raise
+        place = f" {error.filename}" if error.filename else ""
+        _print_error(
+            MachineError(
+                f"The machine refused{place}: {error.strerror}.",
+                hint="Free disk space or give yourself the permission; see what is missing: orrery doctor",
+            )
+        )
+        sys.exit(MachineError.exit_code)
+
+
+def _print_error(error: OrreryError) -> None:
+    click.echo(f"{click.style('Error:', fg='red', bold=True)} {error.message}", err=True)
+    if error.hint:
+        click.echo(f"{click.style('Next:', fg='cyan', bold=True)} {error.hint}", err=True)

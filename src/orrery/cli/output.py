@@ -42,7 +42,8 @@ def print_table(
         table.add_column(heading, overflow="fold")
     for row in rows:
         table.add_row(*("" if cell is None else str(cell) for cell in row))
-    Console().print(table)
+    # What stands in a cell is shown as it is: a path with brackets is no markup.
+    Console(markup=False, emoji=False).print(table)
 
 
 def print_facts(facts: Iterable[tuple[str, object]]) -> None:

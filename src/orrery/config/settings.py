@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PROFILES = ("local",)
+#: The counterpart's name of the variable, so that what users have set goes on working.
+MONITORING_SCHEDULE = "AIRFLOW_MONITORING_DAG_SCHEDULE_INTERVAL"
 _WORDS = {
     "on": True,
     "true": True,
@@ -69,6 +71,21 @@ VARIABLES = (
         meaning="Tag of the image that runs, shown in the footer. Set when an image is built.",
     ),
     Variable(
+        name="ORRERY_DOCS_URL",
+        default="a page of the deployment",
+        meaning="Your own address behind 'documentation' in the footer and the menu.",
+    ),
+    Variable(
+        name="ORRERY_RELEASE_NOTES_URL",
+        default="a page of the deployment",
+        meaning="Your own address behind 'release notes'.",
+    ),
+    Variable(
+        name="ORRERY_SUPPORT_URL",
+        default="a page of the deployment",
+        meaning="Your own address behind 'support'.",
+    ),
+    Variable(
         name="ORRERY_DEPLOYMENT",
         default="none",
         meaning="Name of the local deployment that a process belongs to. `orrery up` sets it.",
@@ -111,7 +128,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         InputError: a value is not of its kind.
     """
     source = os.environ if environment is None else environment
-    given = {name: value for name, value in source.items() if name.startswith("ORRERY_") and value}
+    given = own_variables(source)
     return Settings(
         defaults_on=_switch(given, "ORRERY_DEFAULTS"),
         profile=_profile(given.get("ORRERY_PROFILE")),
@@ -121,6 +138,17 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         image_tag=given.get("ORRERY_IMAGE_TAG"),
         deployment=given.get("ORRERY_DEPLOYMENT"),
     )
+
+
+def own_variables(environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the variables `ORRERY_*` that have a value, by default those of this process."""
+    source = os.environ if environment is None else environment
+    return {name: value for name, value in source.items() if name.startswith("ORRERY_") and value}
+
+
+def monitoring_schedule(environment: Mapping[str, str] | None = None) -> str | None:
+    """Return the wished schedule of the monitoring DAG, a cron expression not yet checked."""
+    return (os.environ if environment is None else environment).get(MONITORING_SCHEDULE)
 
 
 def _switch(given: Mapping[str, str], name: str) -> bool:

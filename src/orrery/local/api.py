@@ -70,20 +70,27 @@ class Api:
 
     def _call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         try:
-            if self._token is None:
-                self._token = self._sign_in()
-            headers = {"Authorization": f"Bearer {self._token}"}
-            answer = self._client.request(method, f"/api/v2{path}", headers=headers, **options)
+            answer = self._request(method, path, **options)
+            if answer.status_code == httpx.codes.UNAUTHORIZED:
+                # A run may be followed for longer than a token lives.
+                self._token = None
+                answer = self._request(method, path, **options)
         except httpx.HTTPError as error:
             raise ApiError(
                 f"Airflow's API at {self._client.base_url} does not answer: {error}",
                 hint="See what runs: orrery status; and why not: orrery logs api-server",
             ) from error
         if answer.is_success:
-            value = answer.json() if answer.content else {}
+            value = self._json(answer) if answer.content else {}
             return value if isinstance(value, dict) else {"value": value}
         kind = NotFoundError if answer.status_code == httpx.codes.NOT_FOUND else ApiError
         raise kind(f"Airflow's API refused {method} {path} ({answer.status_code}): {_detail(answer)}")
+
+    def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        if self._token is None:
+            self._token = self._sign_in()
+        headers = {"Authorization": f"Bearer {self._token}"}
+        return self._client.request(method, f"/api/v2{path}", headers=headers, **options)
 
     def _sign_in(self) -> str:
         answer = self._client.post("/auth/token", json={"username": USERNAME, "password": self._password})
@@ -92,7 +99,22 @@ class Api:
                 f"Airflow refused the sign-in of '{USERNAME}' ({answer.status_code}): {_detail(answer)}",
                 hint="If you configured another auth manager, use its own tokens.",
             )
-        return str(answer.json()["access_token"])
+        value = self._json(answer)
+        if not isinstance(value, dict) or "access_token" not in value:
+            raise self._stranger()
+        return str(value["access_token"])
+
+    def _json(self, answer: httpx.Response) -> Any:
+        try:
+            return answer.json()
+        except ValueError as error:
+            raise self._stranger() from error
+
+    def _stranger(self) -> ApiError:
+        return ApiError(
+            f"What answers at {self._client.base_url} is not Airflow.",
+            hint="See which program has the port: orrery doctor; and whether ours runs: orrery status",
+        )
 
 
 class NotFoundError(ApiError):

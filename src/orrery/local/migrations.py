@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-_REVISION = re.compile(r"^revision(?:\s*:\s*str)?\s*=\s*[\"']([0-9a-f]+)[\"']", re.MULTILINE)
-_DOWN_REVISION = re.compile(r"^down_revision(?:\s*:[^=]+)?\s*=\s*[\"']([0-9a-f]+)[\"']", re.MULTILINE)
+_REVISION = re.compile(r"^revision(?:\s*:\s*str)?\s*=\s*[\"']([0-9A-Za-z_]+)[\"']", re.MULTILINE)
+_DOWN_REVISION = re.compile(r"^down_revision(?:\s*:[^=]+)?\s*=\s*[\"']([0-9A-Za-z_]+)[\"']", re.MULTILINE)
 
 
 def known_revisions(site_packages: Path) -> tuple[frozenset[str], str]:

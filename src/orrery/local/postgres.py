@@ -213,8 +213,9 @@ def programs(site_packages: Path) -> Path:
 def startup_error(said: str, data: Path, *, log: Path | None = None) -> MachineError:
     """Make an error from what PostgreSQL said, with the next step for the causes we know."""
     reason = _last_cause(said)
-    if "No space left on device" in said:
-        free = shutil.disk_usage(data.parent).free // 2**20
+    free = shutil.disk_usage(data.parent).free // 2**20
+    # On a full disk its log has no room for the reason either.
+    if "No space left on device" in said or free == 0:
         return MachineError(
             f"PostgreSQL could not start: no space left on the disk of {data} ({free} MB free).",
             hint="Free at least 200 MB there, then run 'orrery up' again; nothing was lost.",

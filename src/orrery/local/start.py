@@ -22,6 +22,7 @@ from orrery.local.api import USERNAME
 from orrery.local.environment import RuntimeEnvironment, ensure_runtime
 from orrery.local.overlay import ensure_overlay
 from orrery.local.plan import Plan, Ports, component_environment
+from orrery.local.processes import MARK
 from orrery.local.sql import Login, query
 from orrery.local.state import ensure_secret, read_json, write_private
 from orrery.local.status import Status, client, is_heard, reason
@@ -187,9 +188,10 @@ class Starter:
                 environment=self._migration_environment(),
                 report=self._progress.step,
             )
-            server.adopt(template.data)
+            # First the password, then the copy: killed in between, the next start still gets in.
             former_password = template.password
             write_private(self.state.secrets / "template_password", former_password)
+            server.adopt(template.data)
         elif (kept := self.state.secrets / "template_password").exists():
             # Killed after the copy and before the password was changed.
             former_password = kept.read_text().strip()
@@ -285,7 +287,11 @@ class Starter:
         """Return an environment without the project: a template belongs to the runtime alone."""
         keep = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
         user = self.plan.user_environment
-        return {name: user[name] for name in keep if name in user} | {"AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+        return {
+            **{name: user[name] for name in keep if name in user},
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            MARK: self.state.deployment_id,
+        }
 
     def _rotate_log(self, component: Component) -> None:
         """Begin a new log, so that what it says is of this start."""

@@ -15,6 +15,7 @@ from orrery.local.state import read_json
 from orrery.local.supervisor import Program, Supervisor
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from orrery.local.state import State
@@ -154,7 +155,7 @@ def component_status(
         pid=program.pid,
         memory_bytes=processes.memory_bytes(program.pid) if program.pid else None,
         uptime_seconds=int(now - program.started_at) if program.started_at else None,
-        crashes=crashes,
+        crashes=len(crashes),
         why=why,
     )
 
@@ -190,13 +191,17 @@ def is_heard(component: Component, program: Program, health: dict[str, Any] | No
     return datetime.fromisoformat(beat).timestamp() >= program.started_at
 
 
-def reason(program: Program, log: Path, crashes: int) -> str:
-    """Say why a program ended: its exit, and the line of its log that tells most."""
+#: supervisord's words for a program that ended while it started: its log tells more.
+_ENDED_EARLY = "Exited too quickly (process log may have details)"
+
+
+def reason(program: Program, log: Path, crashes: Sequence[str]) -> str:
+    """Say why a program ended: its exits, and the line of its log that tells most."""
     if program.spawn_error:
         return program.spawn_error
-    times = f", {crashes} times" if crashes > 1 else ""
+    times = f", {len(crashes)} times" if len(crashes) > 1 else ""
     line = telling_line(log)
-    return f"exit status {program.exit_status}{times}" + (f": {line}" if line else "")
+    return f"{crashes[-1] if crashes else 'ended'}{times}" + (f": {line}" if line else "")
 
 
 _TELLING = re.compile(r"^\s*(?:[\w.]+(?:Error|Exception|Exit)\b.*|.*\b(?:FATAL|CRITICAL|error|ERROR)\b.*)$")
@@ -225,7 +230,7 @@ def import_problems(api: Api) -> tuple[ImportProblem, ...] | None:
     return tuple(
         ImportProblem(
             file=str(error["filename"]),
-            error=str(error["stack_trace"]).strip().splitlines()[-1] if error["stack_trace"] else "unknown",
+            error=(str(error["stack_trace"] or "").strip().splitlines() or ["unknown"])[-1],
         )
         for error in answer.get("import_errors", [])
     )

@@ -55,7 +55,6 @@ class Program:
     state: ProgramState
     pid: int | None
     started_at: float | None
-    exit_status: int
     #: What went wrong when it could not even be started.
     spawn_error: str
 
@@ -133,13 +132,17 @@ class Supervisor:
         """Ask it to end; it ends what still runs."""
         self._tell("shutdown")
 
-    def crashes(self, name: str) -> int:
-        """Count how often a component has ended unasked since the process manager started."""
+    def crashes(self, name: str) -> list[str]:
+        """Return how a component has ended unasked since the process manager started, each time.
+
+        Such as 'exit status 1' or 'terminated by SIGKILL': read from its log, because what it answers
+        has forgotten the exit of a program that it starts again.
+        """
         try:
             log = self.state.supervisor_log.read_text(errors="replace")
         except OSError:
-            return 0
-        return len(re.findall(rf"exited: {re.escape(name)} \(.*not expected\)", log))
+            return []
+        return re.findall(rf"exited: {re.escape(name)} \((.*); (?:not )?expected\)", log)
 
     def _tell(self, method: str, *arguments: Any) -> None:
         """Call a method that changes something; that it is so already is no error."""
@@ -246,8 +249,8 @@ def _section(state: State, name: str, values: Mapping[str, object]) -> str:
 
 def _value(value: object, state: State) -> str:
     if isinstance(value, Path) and value.is_relative_to(state.root):
-        # Relative to the configuration: nothing in the project's path ('#', '%') can be misread.
-        return f"%(here)s/{os.path.relpath(value, state.run)}"
+        # Relative to the folder it runs in: nothing in the project's path ('#', '%') can be misread.
+        return os.path.relpath(value, state.run)
     # supervisord expands %(name)s, so a percent sign of ours is doubled.
     return str(value).replace("%", "%%")
 
@@ -262,6 +265,6 @@ def _program(info: dict[str, Any]) -> Program:
         state=_STATES.get(info["statename"], "failed"),
         pid=info["pid"] or None,
         started_at=float(info["start"]) if info["pid"] else None,
-        exit_status=int(info["exitstatus"]),
-        spawn_error=info["spawnerr"],
+        # Of a program that ended at once supervisord says only that: its exit and its log tell more.
+        spawn_error="" if info["spawnerr"].startswith("Exited too quickly") else info["spawnerr"],
     )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from orrery.local import migrations, ports, process
 from orrery.local.postgres import Postgres
+from orrery.local.processes import MARK
 from orrery.local.state import write_private
 
 if TYPE_CHECKING:
@@ -61,6 +62,9 @@ def ensure_template(
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "complete").exists():
             report("Preparing the database template of this runtime (once on this machine)")
+            for left in folder.parent.glob(f".{folder.name}.*"):
+                if left.is_dir():  # of a maker that was killed
+                    shutil.rmtree(left, ignore_errors=True)
             half = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
             try:
                 _make(half, programs=programs, python=python, environment=environment)
@@ -77,7 +81,8 @@ def _make(folder: Path, *, programs: Path, python: Path, environment: Mapping[st
     server = Postgres(programs=programs, data=folder / "data", secrets=secrets, port=ports.free_port())
     log = folder / "postgres.log"
     server.initialise()
-    running = process.start(server.command(), env={}, output=log)
+    # Marked as the deployment's that makes it: should we be killed, `down` and the next `up` end it.
+    running = process.start(server.command(), env={MARK: environment.get(MARK, "")}, output=log)
     try:
         server.wait_until_ready(is_alive=lambda: running.poll() is None, log=log)
         server.ensure_database()

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from croniter import CroniterError, croniter  # type: ignore[import-untyped]
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from orrery.config.settings import MONITORING_SCHEDULE as VARIABLE
 
-VARIABLE = "AIRFLOW_MONITORING_DAG_SCHEDULE_INTERVAL"
 DEFAULT_CRON = "*/5 * * * *"
 
 
@@ -23,9 +20,9 @@ class Schedule:
     problem: str | None = None
 
 
-def schedule_from(environment: Mapping[str, str]) -> Schedule:
-    """Return the schedule that the environment asks for; a wrong one never stops the monitoring."""
-    wish = environment.get(VARIABLE, "").strip()
+def schedule_from(wish: str | None) -> Schedule:
+    """Return the schedule that is wished for; a wrong wish never stops the monitoring."""
+    wish = (wish or "").strip()
     if not wish:
         return Schedule()
     fault = cron_fault(wish)

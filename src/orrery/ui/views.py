@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +11,7 @@ from fastapi import Depends, FastAPI, HTTPException
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 
 from orrery import __version__
+from orrery.config.settings import own_variables
 from orrery.release import catalogue
 from orrery.ui import bundle, pages, runtime
 
@@ -38,14 +38,14 @@ def _runtime() -> dict[str, Any]:
     return runtime.facts(
         version=__version__,
         airflow_version=airflow_version,
-        environment=os.environ,
+        environment=own_variables(),
         catalogue=catalogue.load(),
         day=datetime.now(UTC).date(),
     )
 
 
 def _page(page: runtime.Page) -> Response:
-    if address := runtime.own_address(page, os.environ):
+    if address := runtime.own_address(page, own_variables()):
         return RedirectResponse(address)
     return HTMLResponse(pages.render(page))
 

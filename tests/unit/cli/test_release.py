@@ -48,7 +48,7 @@ def test_show_prints_everything_about_a_release_as_json(orrery: Run) -> None:
     assert shown["version"] == "17.0.0"
     assert shown["airflow_version"] == "3.3.2"
     assert shown["task_sdk_version"] == "1.3.2"
-    assert shown["pythons"] == {"default": "3.11", "supported": ["3.11", "3.12", "3.13"]}
+    assert shown["pythons"] == {"default": "3.13", "supported": ["3.11", "3.12", "3.13"]}
     assert shown["architectures"] == ["amd64", "arm64"]
     assert shown["lifecycle"]["ends"] == {"bugfix": "2028-11-30", "security": "2029-05-31"}
     assert shown["lifecycle"]["state"]

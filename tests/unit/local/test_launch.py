@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orrery.local import launch
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SHOW = "import json, os; print(json.dumps([os.getpid(), dict(os.environ)]))"
 

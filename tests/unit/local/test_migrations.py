@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from orrery.errors import MachineError, StateError
 from orrery.local import migrations
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 KNOWN = frozenset({"aaa1", "bbb2", "ccc3"})
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from orrery.local.plan import Plan, Ports, component_environment
 from orrery.local.state import State
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PORTS = Ports(api_server=8090, postgres=5555)
 URL = "postgresql+psycopg2://orrery:p@127.0.0.1:5555/airflow"

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import re
 import socket
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from orrery.errors import MachineError
 from orrery.local import ports, processes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @pytest.fixture(params=["127.0.0.1", "0.0.0.0"])

@@ -8,8 +8,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
@@ -18,16 +18,21 @@ from orrery.local import processes
 from orrery.local.processes import MARK
 from orrery.local.state import State
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
 DEPLOYMENT = f"test-{os.getpid()}"
 IDLE = "import time; print('up', flush=True); time.sleep(600)"
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" + IDLE
 
 
 @contextlib.contextmanager
-def started(code: str = IDLE, *, mark: str | None = DEPLOYMENT) -> Iterator[subprocess.Popen[str]]:
+def started(
+    code: str = IDLE, *, mark: str | None = DEPLOYMENT, arguments: Sequence[str] = ()
+) -> Iterator[subprocess.Popen[str]]:
     environment = {MARK: mark} if mark else {}
     with subprocess.Popen(
-        [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, *arguments], env=environment, stdout=subprocess.PIPE, text=True
     ) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "up\n"
@@ -102,12 +107,8 @@ def test_a_process_that_has_gone_meanwhile_is_no_error() -> None:
 
 
 def test_memory_counts_the_descendants() -> None:
-    code = (
-        "import subprocess, sys\n"
-        "child = subprocess.Popen([sys.executable, '-c', 'x = bytearray(40_000_000); print(\"up\", flush=True);"
-        "import time; time.sleep(600)'])\n"
-        "child.wait()"
-    )
+    big = "x = bytearray(40_000_000); print('up', flush=True); import time; time.sleep(600)"
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {big!r}])"
     with started(code) as parent:
         assert (processes.memory_bytes(parent.pid) or 0) > 40_000_000
         for child in psutil.Process(parent.pid).children():
@@ -121,7 +122,7 @@ def test_the_memory_of_a_process_that_is_gone_is_unknown() -> None:
     assert processes.memory_bytes(child.pid) is None
 
 
-#: The words before a command that take from root what a container's root lacks: a look into other users' processes.
+#: Takes from root what a container's root lacks: a look into other users' processes.
 CONTAINED = ["setpriv", "--bounding-set=-sys_ptrace,-perfmon,-sys_admin", "--"]
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"]
 needs_root = pytest.mark.skipif(
@@ -158,7 +159,8 @@ def test_the_database_is_found_where_its_environment_may_not_be_read(tmp_path: P
     state = State(tmp_path / ".orrery")
     state.postgres.mkdir(parents=True)
     code = "import sys, time; sys.stdout.write('up'); sys.stdout.flush(); time.sleep(600)"
-    become = f"import os, sys; os.execv(sys.executable, ['/x/bin/postgres', '-c', {code!r}, '-D', {str(state.postgres)!r}])"
+    command = ["/x/bin/postgres", "-c", code, "-D", str(state.postgres)]
+    become = f"import os, sys; os.execv(sys.executable, {command!r})"
     with subprocess.Popen(
         [*NOBODY, "/usr/bin/python3", "-c", become], stdout=subprocess.PIPE, env={MARK: state.deployment_id}
     ) as child:
@@ -167,7 +169,8 @@ def test_the_database_is_found_where_its_environment_may_not_be_read(tmp_path: P
             assert child.stdout.read(2) == b"up"
             (state.postgres / "postmaster.pid").write_text(f"{child.pid}\n{state.postgres}\n")
             code = (
-                "from pathlib import Path; from orrery.local import processes; from orrery.local.state import State;"
+                "from pathlib import Path; from orrery.local import processes;"
+                "from orrery.local.state import State;"
                 f"print([p.pid for p in processes.of(State(Path({str(state.root)!r})))])"
             )
             told = contained(code)
@@ -185,12 +188,9 @@ def test_a_pid_file_that_tells_of_no_server_of_ours_finds_nobody(tmp_path: Path,
 
 
 def test_a_pid_is_ours_only_with_its_program_and_its_argument(tmp_path: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", str(tmp_path)]) as child:
-        name = Path(sys.executable).name
-        try:
-            assert processes.is_running(child.pid, program=name, argument=tmp_path)
-            assert not processes.is_running(child.pid, program="postgres", argument=tmp_path)
-            assert not processes.is_running(child.pid, program=name, argument=tmp_path / "other")
-        finally:
-            child.kill()
+    name = Path(sys.executable).name
+    with started(IDLE, arguments=[str(tmp_path)]) as child:
+        assert processes.is_running(child.pid, program=name, argument=tmp_path)
+        assert not processes.is_running(child.pid, program="postgres", argument=tmp_path)
+        assert not processes.is_running(child.pid, program=name, argument=tmp_path / "other")
     assert not processes.is_running(child.pid, program=name, argument=tmp_path)

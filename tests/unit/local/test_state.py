@@ -100,7 +100,10 @@ def test_a_long_path_puts_the_socket_into_a_short_private_folder(name: str) -> N
 
 
 def test_the_socket_is_found_from_a_shell_with_another_temporary_folder(tmp_path: Path) -> None:
-    code = "import sys, pathlib; from orrery.local.state import State; print(State(pathlib.Path(sys.argv[1])).socket)"
+    code = (
+        "import sys, pathlib; from orrery.local.state import State;"
+        "print(State(pathlib.Path(sys.argv[1])).socket)"
+    )
     long = tmp_path / ("x" * 120) / ".orrery"
     told = {
         subprocess.run(

@@ -6,8 +6,7 @@ import json
 import shlex
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,6 +16,9 @@ from orrery.local import supervisor
 from orrery.local.state import State
 from orrery.local.supervisor import Supervisor, launch_command, render
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 #: Reads a configuration as supervisord does and prints what it has understood.
 READ = """
 import json, sys
@@ -24,7 +26,7 @@ from supervisor.options import ServerOptions
 options = ServerOptions()
 options.realize(["-n", "-c", sys.argv[1]])
 print(json.dumps({
-    "socket": options.serverurl or options.server_configs[0]["file"],
+    "socket": options.server_configs[0]["file"],
     "pidfile": options.pidfile,
     "logfile": options.logfile,
     "groups": [{"name": g.name, "priority": g.priority, "programs": [
@@ -42,6 +44,7 @@ def understood(state: State, commands: dict[str, list[str]]) -> Any:
     Supervisor(state).configure(commands)
     ended = subprocess.run(
         [sys.executable, "-c", READ, str(state.supervisor_configuration)],
+        cwd=state.run,
         capture_output=True,
         text=True,
         check=False,
@@ -58,13 +61,13 @@ def test_any_folders_name_reaches_the_process_manager_unharmed(tmp_path: Path, n
     # When the process manager reads its configuration
     read = understood(state, {component.name: command for component in COMPONENTS})
     # Then it has every path and every word as they were
-    assert Path(read["socket"]).resolve() == state.socket.resolve()
-    assert Path(read["logfile"]).resolve() == state.supervisor_log.resolve()
-    assert Path(read["pidfile"]).resolve() == (state.run / "supervisord.pid").resolve()
+    assert (state.run / read["socket"]).resolve() == state.socket.resolve()
+    assert (state.run / read["logfile"]).resolve() == state.supervisor_log.resolve()
+    assert (state.run / read["pidfile"]).resolve() == (state.run / "supervisord.pid").resolve()
     for group in read["groups"]:
         for program in group["programs"]:
             assert shlex.split(program["command"]) == command
-            assert Path(program["log"]).resolve() == state.log(program["name"]).resolve()
+            assert (state.run / program["log"]).resolve() == state.log(program["name"]).resolve()
 
 
 def test_airflow_stops_before_the_database(tmp_path: Path) -> None:
@@ -114,23 +117,30 @@ LOG = """\
 2026-01-01 10:00:01,000 WARN exited: scheduler (exit status 1; not expected)
 2026-01-01 10:00:02,000 WARN exited: scheduler (terminated by SIGKILL; not expected)
 2026-01-01 10:00:03,000 WARN exited: api-server (exit status 1; not expected)
+2026-01-01 10:00:03,000 INFO exited: scheduler (exit status 0; expected)
 2026-01-01 10:00:04,000 INFO stopped: scheduler (exit status 0)
 2026-01-01 10:00:05,000 INFO gave up: scheduler entered FATAL state, too many start retries too quickly
 """
 
 
 @pytest.mark.parametrize(
-    ("name", "count"), [("scheduler", 2), ("api-server", 1), ("server", 0), ("postgres", 0)]
+    ("name", "ends"),
+    [
+        ("scheduler", ["exit status 1", "terminated by SIGKILL", "exit status 0"]),
+        ("api-server", ["exit status 1"]),
+        ("server", []),
+        ("postgres", []),
+    ],
 )
-def test_crashes_are_counted_from_the_log_stops_are_not(tmp_path: Path, name: str, count: int) -> None:
+def test_crashes_are_read_from_the_log_stops_are_not(tmp_path: Path, name: str, ends: list[str]) -> None:
     state = State(tmp_path / ".orrery")
     state.ensure()
     state.supervisor_log.write_text(LOG)
-    assert Supervisor(state).crashes(name) == count
+    assert Supervisor(state).crashes(name) == ends
 
 
 def test_without_a_log_nothing_has_crashed(tmp_path: Path) -> None:
-    assert Supervisor(State(tmp_path / ".orrery")).crashes("scheduler") == 0
+    assert Supervisor(State(tmp_path / ".orrery")).crashes("scheduler") == []
 
 
 def test_where_nothing_runs_nothing_answers(tmp_path: Path) -> None:
@@ -154,7 +164,7 @@ def test_a_process_manager_that_cannot_start_says_why(tmp_path: Path) -> None:
     state = State(tmp_path / ".orrery")
     state.ensure()
     state.supervisor_configuration.write_text("[supervisord]\nminfds=never\n")
-    with pytest.raises(MachineError, match=r"did not start: .*minfds"):
+    with pytest.raises(MachineError, match=r"did not start: .*never"):
         Supervisor(state).start()
 
 
@@ -176,4 +186,10 @@ def test_the_process_managers_words_become_ours(told: str, state: str) -> None:
     info = {"name": "scheduler", "statename": told, "pid": 0, "start": 5, "exitstatus": 1, "spawnerr": "why"}
     program = supervisor._program(info)
     assert (program.state, program.pid, program.started_at) == (state, None, None)
-    assert (program.exit_status, program.spawn_error) == (1, "why")
+    assert program.spawn_error == "why"
+
+
+def test_that_a_program_ended_at_once_is_no_reason() -> None:
+    told = "Exited too quickly (process log may have details)"
+    info = {"name": "x", "statename": "FATAL", "pid": 0, "start": 5, "exitstatus": 1, "spawnerr": told}
+    assert supervisor._program(info).spawn_error == ""

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from orrery.monitoring.schedule import DEFAULT_CRON, VARIABLE, Schedule, cron_fault, schedule_from
 
 
-@pytest.mark.parametrize("environment", [{}, {VARIABLE: ""}, {VARIABLE: "  "}])
-def test_without_a_wish_it_runs_every_five_minutes(environment: dict[str, str]) -> None:
-    assert schedule_from(environment) == Schedule(cron="*/5 * * * *", problem=None)
+@pytest.mark.parametrize("wish", [None, "", "  "])
+def test_without_a_wish_it_runs_every_five_minutes(wish: str | None) -> None:
+    assert schedule_from(wish) == Schedule(cron="*/5 * * * *", problem=None)
 
 
 @pytest.mark.parametrize("wish", ["*/2 * * * *", "0 4 * * 1-5", "@hourly", " 7 * * * * "])
 def test_a_cron_expression_is_granted(wish: str) -> None:
-    assert schedule_from({VARIABLE: wish}) == Schedule(cron=wish.strip(), problem=None)
+    assert schedule_from(wish) == Schedule(cron=wish.strip(), problem=None)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_a_cron_expression_is_granted(wish: str) -> None:
     ],
 )
 def test_a_wrong_wish_is_reported_and_the_default_used(wish: str) -> None:
-    schedule = schedule_from({VARIABLE: wish})
+    schedule = schedule_from(wish)
 
     assert schedule.cron == DEFAULT_CRON
     assert schedule.problem is not None
@@ -44,4 +44,4 @@ def test_a_wrong_wish_is_reported_and_the_default_used(wish: str) -> None:
 
 @given(st.text(max_size=40))
 def test_whatever_the_variable_holds_there_is_a_usable_schedule(wish: str) -> None:
-    assert cron_fault(schedule_from({VARIABLE: wish}).cron) is None
+    assert cron_fault(schedule_from(wish).cron) is None

@@ -94,7 +94,7 @@ def test_a_built_release_leaves_nothing_unknown() -> None:
     assert line.dates_certain
     assert line.python_default in (line.python_supported or ())
     assert line.architectures == ("amd64", "arm64")
-    assert line.os == ("Debian 12",)
+    assert line.os == ("Debian 13", "Debian 12")
 
 
 def test_the_supported_pythons_are_those_that_the_package_admits() -> None:

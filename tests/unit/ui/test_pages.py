@@ -24,7 +24,7 @@ def test_each_page_has_a_heading_and_leads_to_the_others(page: Page) -> None:
 def test_the_release_notes_start_with_the_current_version() -> None:
     headings = re.findall(r"<h2>(.*?)</h2>", pages.render("release-notes"))
 
-    assert headings[0] == __version__
+    assert headings[0].split()[0] == __version__
 
 
 def test_the_documentation_names_every_command_with_its_help() -> None:

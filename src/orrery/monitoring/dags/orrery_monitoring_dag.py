@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG, BaseOperator, CronTriggerTimetable
 
+from orrery.config.settings import monitoring_schedule
 from orrery.monitoring.policy import SYSTEM_POOL
 from orrery.monitoring.schedule import VARIABLE, schedule_from
 
@@ -35,7 +35,7 @@ class Heartbeat(BaseOperator):  # type: ignore[misc]
         self.log.info("Orrery's heartbeat of run %s", context["run_id"])
 
 
-schedule = schedule_from(os.environ)
+schedule = schedule_from(monitoring_schedule())
 if schedule.problem:
     log.warning(schedule.problem)
 

@@ -1,0 +1,290 @@
+"""Start-up, memory and idle CPU: `orrery up` beside stock `airflow standalone`, interleaved.
+
+Both run from this environment and each has a PostgreSQL of the same build and settings. Stock gets a
+server that runs already; Orrery starts its own, inside the measured time. Healthy means the same for both:
+Airflow's health endpoint has heard from this start of scheduler, triggerer and dag-processor.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import platform
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import psutil
+
+from orrery.local import postgres
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ORRERY = Path(sys.executable).with_name("orrery")
+JOBS = ("scheduler", "triggerer", "dag_processor")
+MARK = "ORRERY_BENCHMARK"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def marked(value: str) -> list[psutil.Process]:
+    """All processes that name a contender's folder, and their descendants."""
+    found: dict[int, psutil.Process] = {}
+    for process in psutil.process_iter():
+        try:
+            words = [*process.cmdline(), *process.environ().values()]
+            if any(word == value or f"{value}/" in word for word in words):
+                for one in (process, *process.children(recursive=True)):
+                    found[one.pid] = one
+        except psutil.Error:
+            continue
+    found.pop(os.getpid(), None)
+    return list(found.values())
+
+
+def pss_bytes(processes: list[psutil.Process]) -> int:
+    total = 0
+    for process in processes:
+        try:
+            total += process.memory_full_info().pss
+        except psutil.Error:
+            continue
+    return total
+
+
+def cpu_seconds(processes: list[psutil.Process]) -> float:
+    """CPU of living processes and of their children that have ended."""
+    total = 0.0
+    for process in processes:
+        try:
+            total += sum(process.cpu_times()[:4])
+        except psutil.Error:
+            continue
+    return total
+
+
+def wait_healthy(port: int, since: float) -> None:
+    deadline = time.monotonic() + 180
+    while time.monotonic() < deadline:
+        try:
+            health = httpx.get(f"http://127.0.0.1:{port}/api/v2/monitor/health", trust_env=False).json()
+            beats = [health[job][f"latest_{job}_heartbeat"] for job in JOBS]
+            if all(beat and datetime.fromisoformat(beat).timestamp() >= since for beat in beats):
+                return
+        except (httpx.HTTPError, ValueError, KeyError):
+            pass
+        time.sleep(0.1)
+    raise SystemExit("not healthy after 180 s")
+
+
+class Stock:
+    """`airflow standalone`, as its documentation says, on PostgreSQL."""
+
+    name = "stock"
+
+    def __init__(self, folder: Path, programs: Path) -> None:
+        self.folder = folder
+        self.programs = programs
+        self.port = free_port()
+        self.home = folder / "home"
+        secrets = folder / "secrets"
+        secrets.mkdir(parents=True)
+        self.server = postgres.Postgres(programs, folder / "postgres", secrets, free_port())
+        self.running: subprocess.Popen[bytes] | None = None
+
+    def prepare(self) -> None:
+        self.server.initialise()
+        self.postgres = subprocess.Popen(
+            self.server.command(), env={MARK: str(self.folder)}, stderr=subprocess.DEVNULL
+        )
+        self.server.wait_until_ready(is_alive=lambda: True, log=self.folder / "none")
+        self.server.ensure_database()
+
+    def start(self) -> None:
+        since = time.time()
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": os.environ["HOME"],
+            MARK: str(self.folder),
+            "ORRERY_DEFAULTS": "off",
+            # Airflow's process titles would overwrite the environment that the mark is in.
+            "SPT_NOENV": "1",
+            "AIRFLOW_HOME": str(self.home),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__API__PORT": str(self.port),
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{self.port}/execution/",
+            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
+            "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self.server.url(),
+        }
+        with (self.folder / "standalone.log").open("ab") as log:
+            self.running = subprocess.Popen(
+                [sys.executable, "-m", "airflow", "standalone"],
+                env=environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        wait_healthy(self.port, since)
+
+    def stop(self) -> None:
+        if self.running:
+            # As a person's Ctrl-C: the whole group gets it.
+            os.killpg(self.running.pid, signal.SIGINT)
+            _, alive = psutil.wait_procs(
+                [
+                    p
+                    for p in marked(str(self.folder))
+                    if p.pid != self.postgres.pid and "postgres" not in p.name()
+                ],
+                timeout=60,
+            )
+            for process in alive:
+                process.kill()
+            self.running.wait()
+            self.running = None
+
+    def end(self) -> None:
+        self.stop()
+        self.postgres.send_signal(signal.SIGINT)
+        self.postgres.wait()
+
+
+class Orrery:
+    """`orrery init` and `orrery up`."""
+
+    name = "orrery"
+
+    def __init__(self, folder: Path, cache: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        folder.mkdir()
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": os.environ["HOME"],
+            MARK: str(folder),
+            "ORRERY_CACHE_DIR": str(cache),
+        }
+
+    def prepare(self) -> None:
+        """Nothing: the project is made inside the measured time of the first start."""
+
+    def _run(self, *arguments: str) -> None:
+        subprocess.run(
+            [ORRERY, *arguments], cwd=self.folder, env=self.environment, check=True, capture_output=True
+        )
+
+    def start(self) -> None:
+        since = time.time()
+        if not (self.folder / "dags").exists():
+            self._run("init", ".")
+        self._run("up", "--detach", "--port", str(self.port))
+        wait_healthy(self.port, since)
+
+    def stop(self) -> None:
+        self._run("down")
+
+    def end(self) -> None:
+        self.stop()
+
+
+def timed(work: Callable[[], None]) -> float:
+    begun = time.monotonic()
+    work()
+    return time.monotonic() - begun
+
+
+def measure(make: Callable[[], Stock | Orrery], *, idle_seconds: int) -> dict[str, float]:
+    contender = make()
+    mark = str(contender.folder)
+    contender.prepare()
+    before = cpu_seconds(marked(mark))
+    figures = {"first start, wall s": timed(contender.start)}
+    figures["first start, CPU s"] = cpu_seconds(marked(mark)) - before
+    figures["stop, wall s"] = timed(contender.stop)
+    before = cpu_seconds(marked(mark))
+    figures["second start, wall s"] = timed(contender.start)
+    figures["second start, CPU s"] = cpu_seconds(marked(mark)) - before
+    time.sleep(10)  # let what runs once after a start be over
+    before = cpu_seconds(marked(mark))
+    time.sleep(idle_seconds)
+    figures["idle, cores used"] = (cpu_seconds(marked(mark)) - before) / idle_seconds
+    processes = marked(mark)
+    figures["at rest, PSS MB"] = pss_bytes(processes) / 2**20
+    figures["at rest, processes"] = len(processes)
+    contender.end()
+    return figures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--idle-seconds", type=int, default=30)
+    parser.add_argument("--csv", type=Path, help="write every figure of every round there")
+    arguments = parser.parse_args()
+
+    site_packages = Path(next(path for path in sys.path if path.endswith("site-packages")))
+    programs = postgres.programs(site_packages)
+    folder = Path(tempfile.mkdtemp(prefix="orrery-bench-"))
+    cache = folder / "cache"
+    results: list[tuple[int, str, dict[str, float]]] = []
+    try:
+        load = os.getloadavg()[0]
+        print(f"Python {platform.python_version()}, {os.cpu_count()} cores, load before {load:.1f}")
+        # The first start on a machine also makes the database template; told apart, as it happens once.
+        cold = Orrery(folder / "cold", cache)
+        print(f"orrery, very first start on a machine (makes the template): {timed(cold.start):.1f} s\n")
+        cold.end()
+        for number in range(arguments.rounds):
+            contenders: list[Callable[[], Stock | Orrery]] = [
+                lambda number=number: Stock(folder / f"stock-{number}", programs),  # type: ignore[misc]
+                lambda number=number: Orrery(folder / f"orrery-{number}", cache),  # type: ignore[misc]
+            ]
+            # Which goes first changes from round to round.
+            for make in contenders if number % 2 == 0 else reversed(contenders):
+                contender_figures = measure(make, idle_seconds=arguments.idle_seconds)
+                name = "stock" if make is contenders[0] else "orrery"
+                results.append((number, name, contender_figures))
+                print(
+                    f"round {number + 1} {name}: "
+                    + ", ".join(f"{k} {v:.2f}" for k, v in contender_figures.items())
+                )
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    report(results)
+    if arguments.csv:
+        with arguments.csv.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["round", "contender", "figure", "value"])
+            writer.writerows((n, name, k, v) for n, name, figures in results for k, v in figures.items())
+
+
+def report(results: list[tuple[int, str, dict[str, float]]]) -> None:
+    print(f"\n{'':24} {'stock: median [min-max]':>28} {'orrery: median [min-max]':>28} {'stock/orrery':>13}")
+    for figure in results[0][2]:
+        cells, medians = [], {}
+        for name in ("stock", "orrery"):
+            values = [figures[figure] for _, who, figures in results if who == name]
+            medians[name] = statistics.median(values)
+            cells.append(f"{medians[name]:.2f} [{min(values):.2f}-{max(values):.2f}]")
+        print(f"{figure:24} {cells[0]:>28} {cells[1]:>28} {medians['stock'] / medians['orrery']:>12.2f}x")
+    print(f"load after {os.getloadavg()[0]:.1f}")
+
+
+if __name__ == "__main__":
+    main()
