@@ -102,7 +102,7 @@ def test_from_an_empty_folder_to_a_healthy_deployment_and_back(
     # When it is stopped, no process, socket or environment of it is left
     assert cli(project, "down").code == 0
     assert processes_of(project) == []
-    assert not (project / ".orrery" / "run" / "environment.json").exists()
+    assert not (project / ".orrery" / "run" / "launch.json").exists()
     assert cli(project, "status").code == 4
     # And stopping it again does no harm
     assert cli(project, "down").code == 0

@@ -188,3 +188,24 @@ def test_after_a_failure_airflow_cannot_be_loaded_half_configured(tmp_path: Path
 def test_a_process_without_airflow_loads_nothing_of_ours_but_the_hook(tmp_path: Path) -> None:
     code = "print(sorted(name for name in sys.modules if name.startswith('orrery')))"
     assert python(tmp_path, code).stdout == "['orrery', 'orrery.boot']\n"
+
+
+THRESHOLDS = (
+    "import gc, os\n"
+    "usual = gc.get_threshold()\n"
+    "import airflow\n"
+    "print(gc.get_threshold()[0] > 100 * usual[0], flush=True)\n"
+    "if os.fork() == 0:\n"
+    "    print(gc.get_threshold() == usual, gc.get_freeze_count() > 0, flush=True)\n"
+    "    os._exit(0)\n"
+    "os.wait()\n"
+)
+
+
+def test_a_component_collects_garbage_seldom_and_a_task_as_always(tmp_path: Path) -> None:
+    # In the process that loads Airflow the collector rests; in a child, such as a task, it is as Python's.
+    assert python(tmp_path, THRESHOLDS).stdout == "True\nTrue True\n"
+
+
+def test_without_our_defaults_the_collector_is_left_alone(tmp_path: Path) -> None:
+    assert python(tmp_path, THRESHOLDS, ORRERY_DEFAULTS="off").stdout == "False\nTrue False\n"

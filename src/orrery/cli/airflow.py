@@ -22,6 +22,6 @@ def airflow(arguments: tuple[str, ...]) -> None:
     """
     from orrery.cli.context import local_deployment
 
-    python, environment = local_deployment(quiet=True).environment()
+    command, environment = local_deployment(quiet=True).launch()
     # We become the command: signals, terminal and exit code are its own.
-    os.execve(python, [str(python), "-m", "airflow", *arguments], environment)  # noqa: S606
+    os.execve(command[0], [*command, *arguments], environment)  # noqa: S606

@@ -83,7 +83,7 @@ def plan(project: Project) -> Plan:
         plugins=project.plugins,
         requirements=project.requirements,
         state=State(project.state),
-        runtime=deployment.runtime,
+        runtime=str(release.version),
         python=deployment.python or _python_for(deployment.runtime),
         providers=deployment.providers,
         database_url=deployment.database.url.get_secret_value() if deployment.database else None,

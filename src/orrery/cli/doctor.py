@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from orrery.local.doctor import Check
     from orrery.project.layout import Project
 
-_MARKS = {"ok": ("✓", "green"), "weak": ("!", "yellow"), "broken": ("✗", "red")}
+_MARKS = {"ok": "✓", "weak": "!", "broken": "✗"}
 
 
 @click.command()
@@ -33,9 +33,7 @@ def doctor(output: Format) -> None:
     if output == "json":
         print_json({"state": worst, "checks": [asdict(check) for check in checks]})
     else:
-        rows = [
-            (click.unstyle(_MARKS[check.state][0]), check.name, check.found, check.fix) for check in checks
-        ]
+        rows = [(_MARKS[check.state], check.name, check.found, check.fix) for check in checks]
         print_table(["", "CHECK", "FOUND", "FIX"], rows)
     if worst == "broken":
         raise MachineError("A deployment cannot run here yet.", hint="Do what the column FIX says.")

@@ -34,33 +34,41 @@ def up(*, detach: bool, port: int | None, dag_ids: tuple[str, ...], no_open: boo
     left as it is.
     """
     from orrery.cli.context import starter
-    from orrery.errors import UnhealthyError
+    from orrery.errors import StateError, UnhealthyError
 
-    signal.signal(signal.SIGTERM, _as_interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _as_interrupt)
     start = starter()
     deployment = start.deployment
     ran_already = deployment.is_up()
+    attached = not (detach or ran_already)
     try:
         status = start.up(port=port)
         _show(status, ran_already=ran_already)
         succeeded = _run(deployment, dag_ids)
-        if not (no_open or detach or ran_already) and status.url:
-            _open(status.url)
-        if not (detach or ran_already):
+        if attached:
+            if not no_open and status.url:
+                _open(status.url)
             click.echo("Press Ctrl-C to stop.", err=True)
             deployment.follow()
-            return
-    except KeyboardInterrupt:
-        if not ran_already:
+    except StateError:
+        # Another command is at work on it: what runs is not ours to stop.
+        raise
+    except BaseException:
+        # What was started to be watched does not outlive the watcher, whatever ended him.
+        if attached and deployment.supervisor.is_running():
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)
             click.echo("\nStopping ...", err=True)
             deployment.down()
         raise
     if not succeeded:
         sys.exit(1)
-    if status.state != "healthy":
+    if status.state != "healthy" and not attached:
         raise UnhealthyError(
             "Not every component is healthy; the others go on running.",
-            hint="See why: orrery status; then: orrery logs COMPONENT",
+            hint="See why: orrery status; then: orrery restart COMPONENT",
         )
 
 

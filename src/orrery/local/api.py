@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -64,9 +65,13 @@ class Api:
             return None
 
     def warm_up(self) -> None:
-        """Make the api-server build its execution API now: its first call costs seconds, once."""
-        # Without a token the answer is 'forbidden', after everything that is slow has been done.
-        self._client.get("/execution/connections/orrery_warm_up", timeout=60)
+        """Make the api-server build its execution API now, not while the first task waits for it.
+
+        The first call takes it two seconds, once. Nobody waits for the answer, which is that a token
+        is missing: the server goes on when we have gone.
+        """
+        with contextlib.suppress(httpx.HTTPError):
+            self._client.get("/execution/connections/orrery_warm_up", timeout=0.1)
 
     def _call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         try:

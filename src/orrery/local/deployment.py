@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orrery.components import AIRFLOW_COMPONENTS, POSTGRES
@@ -57,7 +56,11 @@ class LocalDeployment:
         return ran
 
     def follow(self) -> None:
-        """Watch until it is stopped from elsewhere; say when a component crashes or recovers."""
+        """Watch until it is stopped from elsewhere; say when a component crashes or recovers.
+
+        Raises:
+            MachineError: the process manager was killed; what it left behind has been ended.
+        """
         states: dict[str, str] = {}
         while programs := self.supervisor.programs():
             for name, program in programs.items():
@@ -70,19 +73,25 @@ class LocalDeployment:
                 elif program.state == "running":
                     self.progress.note(f"{name} runs again")
             time.sleep(1)
+        # Stopped by `down`, which still holds the lock, or killed.
+        with contextlib.suppress(StateError), self.state.locked("up"):
+            if processes.of(self.state):
+                self.clear_leftovers()
+                raise MachineError(
+                    f"The process manager of '{self.name}' was killed; its components have been ended.",
+                    hint="See whether the machine ran out of memory: dmesg | tail; then: orrery up",
+                )
 
-    def environment(self) -> tuple[Path, dict[str, str]]:
-        """Return the interpreter and the environment of the running deployment's components.
+    def launch(self) -> tuple[list[str], dict[str, str]]:
+        """Return the `airflow` command and the environment of the running deployment's components.
 
         Raises:
             StateError: it does not run.
         """
-        python = read_json(self.state.run / "deployment.json").get("python")
-        if not python or not self.supervisor.is_running():
-            raise StateError(
-                f"The deployment of '{self.name}' does not run.", hint="Start it: orrery up --detach"
-            )
-        return Path(python), read_json(self.state.environment_file)
+        launch = read_json(self.state.launch_file)
+        if not launch or not self.supervisor.is_running():
+            raise self._stopped()
+        return launch["command"], launch["environment"]
 
     def state_of(self, component: Component) -> str:
         """Return the state of a component's process."""
@@ -113,7 +122,7 @@ class LocalDeployment:
                 time.sleep(0.05)
         processes.end(processes.of(self.state), grace_seconds=1)
         self.state.socket.unlink(missing_ok=True)
-        for name in ("supervisord.pid", "environment.json"):
+        for name in ("supervisord.pid", "launch.json"):
             (self.state.run / name).unlink(missing_ok=True)
 
     @contextlib.contextmanager
@@ -124,8 +133,11 @@ class LocalDeployment:
             StateError: it does not run, or another command holds it.
         """
         if not self.supervisor.is_running():
-            raise StateError(
-                f"The deployment of '{self.name}' does not run.", hint="Start it: orrery up --detach"
-            )
+            raise self._stopped()
         with self.state.locked(command):
             yield
+
+    def _stopped(self) -> StateError:
+        return StateError(
+            f"The deployment of '{self.name}' does not run.", hint="Start it: orrery up --detach"
+        )

@@ -121,7 +121,11 @@ def check_writable(name: str, folder: Path) -> Check:
 
 def check_port(port: int, *, runs: bool) -> Check:
     """The port of the UI and API."""
-    if runs or ports.is_free(port):
+    try:
+        is_free = runs or ports.is_free(port)
+    except MachineError as error:
+        return Check(name="port", state="broken", found=error.message, fix=error.hint or "")
+    if is_free:
         return Check(name="port", state="ok", found=f"{port} is {'ours' if runs else 'free'}")
     holder = processes.listener(port) or "a process of another user"
     return Check(

@@ -9,7 +9,7 @@ from orrery.errors import MachineError, StateError
 from orrery.local import process
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 _REVISION = re.compile(r"^revision(?:\s*:\s*str)?\s*=\s*[\"']([0-9A-Za-z_]+)[\"']", re.MULTILINE)
@@ -36,6 +36,25 @@ def known_revisions(site_packages: Path) -> tuple[frozenset[str], str]:
             hint="The runtime's environment is damaged: remove it and run 'orrery up' again.",
         )
     return frozenset(revisions), heads.pop()
+
+
+def found_revision(ask: Callable[[str], list[list[str]]]) -> str | None:
+    """Return the schema revision of a database, asked through `ask`; None when it is empty.
+
+    Raises:
+        StateError: another program's tables are in it.
+    """
+    tables = "to_regclass('alembic_version') IS NOT NULL, to_regclass('dag_run') IS NOT NULL"
+    [[has_version, has_runs]] = ask(f"SELECT {tables}")
+    if has_version != "t":
+        return None
+    rows = ask("SELECT version_num FROM alembic_version")
+    if rows and has_runs != "t":
+        raise StateError(
+            "The database belongs to another program: it has a schema version, but no tables of Airflow's.",
+            hint="Give Airflow a database of its own: CREATE DATABASE airflow; and name it in orrery.yaml.",
+        )
+    return rows[0][0] if rows else None
 
 
 def verdict(found: str | None, known: frozenset[str], head: str) -> Literal["current", "migrate"]:

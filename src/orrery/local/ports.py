@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 
 from orrery.errors import MachineError
 from orrery.local import processes
 
 HOST = "127.0.0.1"
+#: Below it only root may listen.
+_FIRST_USER_PORT = 1024
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on this port now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # As servers do: a port whose last connections are only fading away counts as free.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    """Whether a server could listen on this port now.
+
+    Raises:
+        MachineError: only root could.
+    """
+    # A stranger on ::1 would get the browser's calls to `localhost`, so both must be free.
+    for family, host in ((socket.AF_INET, HOST), (socket.AF_INET6, "::1")):
         try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-        return True
+            with socket.socket(family, socket.SOCK_STREAM) as probe:
+                # As servers do: a port whose last connections are only fading away counts as free.
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind((host, port))
+        except PermissionError:
+            raise MachineError(
+                f"Port {port} needs root: it is below {_FIRST_USER_PORT}.",
+                hint="Use a higher one: --port 8080",
+            ) from None
+        except OSError as error:
+            # A machine may have no IPv6 at all.
+            if family == socket.AF_INET or error.errno == errno.EADDRINUSE:
+                return False
+    return True
 
 
 def free_port() -> int:

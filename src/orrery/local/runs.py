@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from orrery.errors import InputError, OrreryError
+from orrery.local.api import ApiError, NotFoundError
 from orrery.local.status import import_problems
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 #: How long a DAG may take to appear after a start, in seconds.
 _APPEAR_SECONDS = 60
 _LOOK_SECONDS = 0.5
+#: How long the api-server may be away while a run is followed, in seconds.
+_SILENCE_SECONDS = 60
 _ENDED = frozenset({"success", "failed"})
 
 
@@ -34,12 +37,22 @@ def trigger(dag_id: str, api: Api, *, report: Callable[[str], None]) -> str:
     run_id = str(run["dag_run_id"])
     where = f"/dags/{name}/dagRuns/{quote(run_id, safe='')}"
     report(f"{dag_id}: run {run_id}")
-    begun = time.monotonic()
+    begun = heard = time.monotonic()
     seen: dict[tuple[str, int], str] = {}
     while True:
-        # The run is read before its tasks: when it has ended, their last states are reported too.
-        state = str(api.get(where)["state"])
-        for task in _tasks(where, api):
+        try:
+            # The run is read before its tasks: when it has ended, their last states are reported too.
+            state, tasks = str(api.get(where)["state"]), _tasks(where, api)
+            heard = time.monotonic()
+        except NotFoundError:
+            raise
+        except ApiError:
+            # The run goes on while the api-server restarts.
+            if time.monotonic() - heard > _SILENCE_SECONDS:
+                raise
+            time.sleep(_LOOK_SECONDS)
+            continue
+        for task in tasks:
             key = (str(task["task_id"]), int(task["map_index"]))
             word = str(task["state"] or "none")
             if task["state"] and seen.get(key) != word:

@@ -7,7 +7,6 @@ finished by the next one.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import time
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orrery.components import AIRFLOW_COMPONENTS, COMPONENTS, POSTGRES, Component
-from orrery.errors import StateError
+from orrery.errors import MachineError, StateError
 from orrery.local import migrations, ports, postgres, seeding
 from orrery.local.api import USERNAME
 from orrery.local.environment import RuntimeEnvironment, ensure_runtime
@@ -86,6 +85,7 @@ class Starter:
                 raise
             self._await(AIRFLOW_COMPONENTS)
             with client(self.state) as api:
+                api.warm_up()
                 seeding.apply(self.plan.seeds, api, report=self._progress.note)
         return self.deployment.status()
 
@@ -93,10 +93,11 @@ class Starter:
         """Restart components with today's settings, requirements and `.env`.
 
         Raises:
-            StateError: it does not run.
+            StateError: it does not run, or runs another runtime than the project now asks for.
         """
         with self.deployment.running("restart"):
             chosen = [component for component in COMPONENTS if component.name in set(names)]
+            self._require_same_runtime()
             self._prepare(self._ports(None))
             for component in chosen:
                 self.supervisor.stop_program(component)
@@ -111,7 +112,11 @@ class Starter:
 
     def _start(self, chosen: Ports) -> None:
         if self.deployment.is_up():
+            for component in AIRFLOW_COMPONENTS:
+                # One that was given up is tried again; the others are left alone.
+                self.supervisor.start_program(component)
             return
+        self._require_password()
         made = self._prepare(chosen)
         if not self.supervisor.is_running():
             self.supervisor.start()
@@ -147,7 +152,8 @@ class Starter:
         )
         password = ensure_secret(self.state.admin_password)
         write_private(self.state.secrets / "simple_auth_manager.json", json.dumps({USERNAME: password}))
-        write_private(self.state.environment_file, json.dumps(environment))
+        launch = {"command": [str(python), "-m", "airflow"], "environment": environment}
+        write_private(self.state.launch_file, json.dumps(launch))
         write_private(
             self.state.run / "deployment.json",
             json.dumps(
@@ -155,26 +161,25 @@ class Starter:
                     "port": chosen.api_server,
                     "postgres_port": chosen.postgres,
                     "runtime": runtime.version,
-                    "python": str(python),
+                    "python": runtime.python_version,
+                    "providers": runtime.providers,
                     "programs": str(made.programs),
                     "prepared_at": datetime.now(UTC).isoformat(),
                 }
             ),
         )
         if not self.supervisor.is_running():
-            self.supervisor.configure(self._commands(made, chosen, server))
+            self.supervisor.configure(self._commands(chosen, server))
         return made
 
-    def _commands(self, made: Made, chosen: Ports, server: postgres.Postgres | None) -> dict[str, list[str]]:
+    def _commands(self, chosen: Ports, server: postgres.Postgres | None) -> dict[str, list[str]]:
         commands = {POSTGRES.name: server.command()} if server else {}
         for component in AIRFLOW_COMPONENTS:
             arguments = [
                 word.format(host=ports.HOST, port=chosen.api_server)
                 for word in component.airflow_arguments or ()
             ]
-            commands[component.name] = launch_command(
-                self.state, [str(made.python), "-m", "airflow", *arguments]
-            )
+            commands[component.name] = launch_command(self.state, arguments)
         return commands
 
     def _ensure_postgres(self, made: Made, port: int) -> None:
@@ -182,7 +187,7 @@ class Starter:
         former_password = None
         if not (server.data / "PG_VERSION").exists():
             template = ensure_template(
-                self.plan.cache / "templates" / _template_name(made.runtime),
+                self.plan.cache / "templates" / _template_name(made),
                 programs=made.programs,
                 python=made.runtime.python,
                 environment=self._migration_environment(),
@@ -224,14 +229,10 @@ class Starter:
             url = self._server(made, chosen.postgres).url(driver="postgresql")
         login = Login.from_url(url or "")
         known, head = migrations.known_revisions(made.runtime.site_packages)
-        table = query(made.programs, login, "SELECT to_regclass('alembic_version') IS NOT NULL")
-        rows = (
-            query(made.programs, login, "SELECT version_num FROM alembic_version") if table == [["t"]] else []
-        )
-        found = rows[0][0] if rows else None
+        found = migrations.found_revision(lambda sql: query(made.programs, login, sql))
         if migrations.verdict(found, known, head) == "migrate":
             self._progress.step(f"Migrating the database from {found or 'empty'} to {head}")
-            environment = read_json(self.state.environment_file)
+            environment = read_json(self.state.launch_file)["environment"]
             migrations.migrate(made.python, environment, log=self.state.logs / "migrate.log")
 
     def _await(self, components: Iterable[Component]) -> None:
@@ -278,6 +279,28 @@ class Starter:
                 hint=f"Stop it first: orrery down; then: orrery up --port {asked}",
             )
 
+    def _require_same_runtime(self) -> None:
+        """Refuse to mix two runtimes: the components of a deployment are all of one."""
+        record = read_json(self.state.run / "deployment.json")
+        plan = self.plan
+        running = (record.get("runtime"), record.get("python"), record.get("providers"))
+        if running != (plan.runtime, plan.python, plan.providers):
+            raise StateError(
+                f"The project now asks for runtime {plan.runtime} (Python {plan.python}, {plan.providers}),"
+                f" but {running[0]} (Python {running[1]}, {running[2]}) runs.",
+                hint="Change all components together: orrery down; then: orrery up",
+            )
+
+    def _require_password(self) -> None:
+        """Refuse to make a new password for a database that has one."""
+        secrets = self.state.secrets
+        known = any((secrets / name).exists() for name in ("database_password", "template_password"))
+        if not known and (self.state.postgres / "PG_VERSION").exists():
+            raise MachineError(
+                f"The password of the database is gone: {secrets / 'database_password'}.",
+                hint=f"Put the file back, or start anew without the data: rm -r {self.state.root}",
+            )
+
     def _server(self, made: Made, port: int) -> postgres.Postgres:
         return postgres.Postgres(
             programs=made.programs, data=self.state.postgres, secrets=self.state.secrets, port=port
@@ -300,10 +323,10 @@ class Starter:
             log.replace(log.with_suffix(".log.1"))
 
 
-def _template_name(runtime: RuntimeEnvironment) -> str:
-    """Name the template after what makes its schema: the runtime's version and its lock."""
-    lock = hashlib.sha256(runtime.lock("slim").read_bytes()).hexdigest()[:10]
-    return f"{runtime.version}-{runtime.providers}-py{runtime.python_version}-{lock}"
+def _template_name(made: Made) -> str:
+    """Name the template after what it holds: a cluster of that server with the schema of that revision."""
+    _, head = migrations.known_revisions(made.runtime.site_packages)
+    return f"postgresql-18-airflow-{head}"
 
 
 def _sqlalchemy_url(url: str) -> str:

@@ -68,9 +68,9 @@ class State:
         return self.root / "postgres"
 
     @property
-    def environment_file(self) -> Path:
-        """The environment of the components, as JSON, mode 0600."""
-        return self.run / "environment.json"
+    def launch_file(self) -> Path:
+        """The command and the environment of Airflow's components, as JSON, mode 0600."""
+        return self.run / "launch.json"
 
     @property
     def supervisor_configuration(self) -> Path:

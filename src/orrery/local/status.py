@@ -9,10 +9,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from orrery.components import COMPONENTS, POSTGRES, Component
+from orrery.errors import StateError
 from orrery.local import processes
 from orrery.local.api import USERNAME, Api, ApiError
 from orrery.local.state import read_json
-from orrery.local.supervisor import Program, Supervisor
+from orrery.local.supervisor import Crash, Program, Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +36,7 @@ class ComponentStatus:
     memory_bytes: int | None
     #: Seconds since it was started.
     uptime_seconds: int | None
-    #: How often it has ended unasked since the deployment started.
+    #: How often it has ended unasked since a command last started it.
     crashes: int
     #: Why it is not healthy, or what ended it last.
     why: str | None
@@ -75,11 +76,14 @@ def url_of(state: State) -> str | None:
 def client(state: State, *, timeout_seconds: float = 30) -> Api:
     """Return a client of the running deployment."""
     port = read_json(state.run / "deployment.json").get("port")
-    return Api(
-        f"http://127.0.0.1:{port}",
-        password=state.admin_password.read_text().strip(),
-        timeout_seconds=timeout_seconds,
-    )
+    try:
+        password = state.admin_password.read_text().strip()
+    except OSError as error:
+        raise StateError(
+            f"The admin's password cannot be read: {state.admin_password}: {error.strerror}.",
+            hint="Make a new one: orrery restart",
+        ) from error
+    return Api(f"http://127.0.0.1:{port}", password=password, timeout_seconds=timeout_seconds)
 
 
 def read_status(state: State, *, name: str) -> Status:
@@ -145,7 +149,10 @@ def component_status(
     crashes = supervisor.crashes(component.name)
     state = component_state(component, program, health, now=now)
     why = None
-    if state in ("restarting", "failed") or (crashes and state != "healthy"):
+    if is_looping(crashes, now=now):
+        # It comes up each time, so that a look at the right moment finds it healthy.
+        state = state if state == "failed" else "unhealthy"
+    if crashes and state != "healthy":
         why = reason(program, supervisor.state.log(component.name), crashes)
     elif state == "unhealthy":
         why = "it runs, but Airflow has not heard from it; see 'orrery logs " + component.name + "'"
@@ -158,6 +165,16 @@ def component_status(
         crashes=len(crashes),
         why=why,
     )
+
+
+#: So many crashes within so many seconds are no accident.
+_LOOP_CRASHES = 3
+_LOOP_SECONDS = 300
+
+
+def is_looping(crashes: Sequence[Crash], *, now: float) -> bool:
+    """Whether a component crashes again and again, however well it is between two crashes."""
+    return sum(now - crash.at < _LOOP_SECONDS for crash in crashes) >= _LOOP_CRASHES
 
 
 #: A component that says nothing for this long after its start is unhealthy, not starting any more.
@@ -191,17 +208,13 @@ def is_heard(component: Component, program: Program, health: dict[str, Any] | No
     return datetime.fromisoformat(beat).timestamp() >= program.started_at
 
 
-#: supervisord's words for a program that ended while it started: its log tells more.
-_ENDED_EARLY = "Exited too quickly (process log may have details)"
-
-
-def reason(program: Program, log: Path, crashes: Sequence[str]) -> str:
+def reason(program: Program, log: Path, crashes: Sequence[Crash]) -> str:
     """Say why a program ended: its exits, and the line of its log that tells most."""
     if program.spawn_error:
         return program.spawn_error
     times = f", {len(crashes)} times" if len(crashes) > 1 else ""
     line = telling_line(log)
-    return f"{crashes[-1] if crashes else 'ended'}{times}" + (f": {line}" if line else "")
+    return f"{crashes[-1].how if crashes else 'ended'}{times}" + (f": {line}" if line else "")
 
 
 _TELLING = re.compile(r"^\s*(?:[\w.]+(?:Error|Exception|Exit)\b.*|.*\b(?:FATAL|CRITICAL|error|ERROR)\b.*)$")

@@ -10,10 +10,12 @@ import http.client
 import os
 import re
 import shlex
+import socket
 import sys
 import time
 import xmlrpc.client
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -59,6 +61,16 @@ class Program:
     spawn_error: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Crash:
+    """An unasked end of a component."""
+
+    #: Seconds since the epoch.
+    at: float
+    #: Such as 'exit status 1' or 'terminated by SIGKILL'.
+    how: str
+
+
 class Supervisor:
     """A client of one deployment's process manager."""
 
@@ -82,7 +94,8 @@ class Supervisor:
         output.unlink(missing_ok=True)
         manager = process.start(
             [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", self.state.supervisor_configuration],
-            env={MARK: self.state.deployment_id, "PATH": "/usr/local/bin:/usr/bin:/bin"},
+            # Its log's times are read again by shells of any time zone.
+            env={MARK: self.state.deployment_id, "PATH": "/usr/local/bin:/usr/bin:/bin", "TZ": "UTC"},
             cwd=self.state.run,
             output=output,
             detached=True,
@@ -118,7 +131,9 @@ class Supervisor:
 
     def start_program(self, component: Component) -> None:
         """Start a component and return at once; one that runs already is left alone."""
-        self._tell("startProcess", _full_name(component), False)
+        asked_at = time.time()
+        if self._tell("startProcess", _full_name(component), False):
+            write_private(self._asked_file(component.name), str(asked_at))
 
     def stop_program(self, component: Component) -> None:
         """Stop a component and wait until it has ended."""
@@ -132,20 +147,37 @@ class Supervisor:
         """Ask it to end; it ends what still runs."""
         self._tell("shutdown")
 
-    def crashes(self, name: str) -> list[str]:
-        """Return how a component has ended unasked since the process manager started, each time.
+    def crashes(self, name: str) -> list[Crash]:
+        """Return how a component has ended unasked since somebody last started it, each time.
 
-        Such as 'exit status 1' or 'terminated by SIGKILL': read from its log, because what it answers
-        has forgotten the exit of a program that it starts again.
+        Read from its log, because what it answers has forgotten the exit of a program that it starts
+        again.
         """
         try:
             log = self.state.supervisor_log.read_text(errors="replace")
         except OSError:
             return []
-        return re.findall(rf"exited: {re.escape(name)} \((.*); (?:not )?expected\)", log)
+        line = rf"^(\S+ \S+) \w+ exited: {re.escape(name)} \((.*); (?:not )?expected\)"
+        found = [
+            Crash(at=datetime.fromisoformat(at).replace(tzinfo=UTC).timestamp(), how=how)
+            for at, how in re.findall(line, log, re.MULTILINE)
+        ]
+        try:
+            asked_at = float(self._asked_file(name).read_text())
+        except (OSError, ValueError):
+            return found
+        return [crash for crash in found if crash.at >= asked_at]
 
-    def _tell(self, method: str, *arguments: Any) -> None:
-        """Call a method that changes something; that it is so already is no error."""
+    def _asked_file(self, name: str) -> Path:
+        """Return the file that tells when a component was last started by a command, not by itself."""
+        return self.state.run / f"{name}.asked"
+
+    def _tell(self, method: str, *arguments: Any) -> bool:
+        """Call a method that changes something; return False when it was so already.
+
+        Raises:
+            MachineError: the process manager refused, or does not answer.
+        """
         try:
             self._call(method, *arguments)
         except xmlrpc.client.Fault as fault:
@@ -155,13 +187,18 @@ class Supervisor:
                     f" {fault.faultString}",
                     hint=f"Read {self.state.supervisor_log}",
                 ) from fault
+            return False
+        except _UNREACHABLE as error:
+            raise MachineError(
+                f"The process manager does not answer: {error or type(error).__name__}.",
+                hint="Stop what is left of it: orrery down; then: orrery up",
+            ) from error
+        return True
 
     def _call(self, method: str, *arguments: Any) -> Any:
-        from supervisor.xmlrpc import SupervisorTransport  # noqa: PLC0415 - only when a deployment is met
-
-        transport = SupervisorTransport(None, None, f"unix://{self.state.socket}")
+        transport = _Transport(self.state.socket)
         try:
-            proxy = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
+            proxy = xmlrpc.client.ServerProxy("http://localhost", transport=transport)
             return getattr(proxy.supervisor, method)(*arguments)
         except PermissionError as error:
             raise StateError(
@@ -170,6 +207,36 @@ class Supervisor:
             ) from error
         finally:
             transport.close()
+
+
+#: A manager that does not answer within this time hangs, or is stopped; it is treated as gone. Longer
+#: than any component may take to stop.
+_ANSWER_SECONDS = 30
+
+
+class _Connection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=_ANSWER_SECONDS)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+class _Transport(xmlrpc.client.Transport):
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def make_connection(self, _host: object) -> http.client.HTTPConnection:
+        connection = _Connection(self._path)
+        # Where `close` looks for it.
+        self._connection = ("localhost", connection)
+        return connection
 
 
 def render(state: State, commands: Mapping[str, Sequence[str]]) -> str:
@@ -210,10 +277,10 @@ def render(state: State, commands: Mapping[str, Sequence[str]]) -> str:
     return "\n".join(sections)
 
 
-def launch_command(state: State, command: Sequence[str]) -> list[str]:
-    """Return the command that runs another one in the deployment's environment."""
-    launcher = [sys.executable, "-I", "-S", str(Path(launch.__file__)), str(state.environment_file)]
-    return [*launcher, *command]
+def launch_command(state: State, arguments: Sequence[str]) -> list[str]:
+    """Return the command that runs `airflow ARGUMENTS` as the launch file says at that time."""
+    launcher = [sys.executable, "-I", "-S", str(Path(launch.__file__)), str(state.launch_file)]
+    return [*launcher, *arguments]
 
 
 def _program_section(state: State, component: Component, command: Sequence[str]) -> str:

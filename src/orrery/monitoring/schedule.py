@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from croniter import CroniterError, croniter  # type: ignore[import-untyped]
 
-from orrery.config.settings import MONITORING_SCHEDULE as VARIABLE
+from orrery.config.settings import MONITORING_SCHEDULE
 
 DEFAULT_CRON = "*/5 * * * *"
 
@@ -29,7 +29,7 @@ def schedule_from(wish: str | None) -> Schedule:
     if fault is None:
         return Schedule(cron=wish)
     return Schedule(
-        problem=f"{VARIABLE} is {wish!r}, which is not a usable cron expression ({fault}). "
+        problem=f"{MONITORING_SCHEDULE} is {wish!r}, which is not a usable cron expression ({fault}). "
         f"The default {DEFAULT_CRON!r} is used; correct or remove the variable and restart the DAG processor."
     )
 

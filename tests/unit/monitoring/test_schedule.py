@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orrery.monitoring.schedule import DEFAULT_CRON, VARIABLE, Schedule, cron_fault, schedule_from
+from orrery.config.settings import MONITORING_SCHEDULE
+from orrery.monitoring.schedule import DEFAULT_CRON, Schedule, cron_fault, schedule_from
 
 
 @pytest.mark.parametrize("wish", [None, "", "  "])
@@ -37,7 +38,7 @@ def test_a_wrong_wish_is_reported_and_the_default_used(wish: str) -> None:
 
     assert schedule.cron == DEFAULT_CRON
     assert schedule.problem is not None
-    assert VARIABLE in schedule.problem
+    assert MONITORING_SCHEDULE in schedule.problem
     assert repr(wish) in schedule.problem
     assert DEFAULT_CRON in schedule.problem
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from airflow.sdk import DAG, BaseOperator, CronTriggerTimetable
 
-from orrery.config.settings import monitoring_schedule
+from orrery.config.settings import MONITORING_SCHEDULE, monitoring_schedule
 from orrery.monitoring.policy import SYSTEM_POOL
-from orrery.monitoring.schedule import VARIABLE, schedule_from
+from orrery.monitoring.schedule import schedule_from
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ Every five minutes one small task goes the way of every task: through the DAG pr
 the executor and the API server. When its last success is old, something on that way is broken.
 
 It uses its own pool (`{SYSTEM_POOL}`) and the highest priority, so that a busy deployment does not look like
-a broken one. Set `{VARIABLE}` to a cron expression (in UTC) for another rhythm.
+a broken one. Set `{MONITORING_SCHEDULE}` to a cron expression (in UTC) for another rhythm.
 """
 
 
