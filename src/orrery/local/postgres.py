@@ -278,7 +278,11 @@ def _as_unprivileged() -> list[str]:
             hint="Install util-linux, or run as an ordinary user.",
         )
     keep = "-all,+dac_override"
-    capabilities = [f"--inh-caps={keep}", f"--ambient-caps={keep}", f"--bounding-set={keep}"]
+    # no_setuid_fixup: else access(2), by which initdb looks for its neighbours, ignores the capability.
+    capabilities = [
+        *(f"--inh-caps={keep}", f"--ambient-caps={keep}", f"--bounding-set={keep}"),
+        "--securebits=+no_setuid_fixup",
+    ]
     return [
         setpriv,
         f"--reuid={user.pw_uid}",
