@@ -105,11 +105,12 @@ class Deployment:
 
     username = "admin"
 
-    def __init__(self, project: Path, status: dict[str, Any]) -> None:
+    def __init__(self, project: Path, status: dict[str, Any], client: httpx.Client) -> None:
         self.project = project
         self.url: str = status["url"].replace("localhost", "127.0.0.1")
         self.password = Path(status["password_file"]).read_text()
-        self._client = httpx.Client(base_url=self.url, timeout=60, trust_env=False)
+        self._client = client
+        client.base_url = httpx.URL(self.url)
         token = self._client.post(
             "/auth/token", json={"username": self.username, "password": self.password}
         ).raise_for_status()
@@ -144,7 +145,8 @@ def deployment(tmp_path_factory: pytest.TempPathFactory, cli: Cli) -> Iterator[D
     started = cli(project, "up", "--detach", "--port", str(_free_port()), timeout=600)
     try:
         assert started.code == 0, started.err
-        yield Deployment(project, cli(project, "status", "-o", "json").json())
+        with httpx.Client(timeout=60, trust_env=False) as client:
+            yield Deployment(project, cli(project, "status", "-o", "json").json(), client)
     finally:
         stopped = cli(project, "down")
         assert stopped.code == 0, stopped.err

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orrery.components import POSTGRES
-from orrery.errors import MachineError
-from orrery.local import ports, postgres, processes
+from orrery.errors import MachineError, StateError
+from orrery.local import migrations, ports, postgres, processes
 from orrery.local.deployment import LocalDeployment
 from orrery.local.output import Progress
 from orrery.local.postgres import Postgres
@@ -193,7 +193,22 @@ def test_data_survive_a_killed_server(running: Machine) -> None:
     os.kill(pid, 9)
     until(lambda: running.server.pid() not in (None, pid) and running.server.is_ready())
     assert running.warehouse("SELECT 1", database="shop") == [["1"]]
-    assert running.deployment.supervisor.crashes(POSTGRES.name) == ["terminated by SIGKILL"]
+    [crash] = running.deployment.supervisor.crashes(POSTGRES.name)
+    assert crash.how == "terminated by SIGKILL"
+
+
+def test_the_schemas_revision_is_asked_of_the_server(running: Machine) -> None:
+    ask = running.server.query
+    assert migrations.found_revision(ask) is None
+    # Given a database that another program has migrated
+    ask("CREATE TABLE alembic_version (version_num text)")
+    assert migrations.found_revision(ask) is None
+    ask("INSERT INTO alembic_version VALUES ('abc1')")
+    with pytest.raises(StateError, match="belongs to another program"):
+        migrations.found_revision(ask)
+    # and one that Airflow has
+    ask("CREATE TABLE dag_run (id int)")
+    assert migrations.found_revision(ask) == "abc1"
 
 
 def test_a_stop_is_clean_and_leaves_no_pid_file(running: Machine) -> None:
@@ -269,6 +284,30 @@ def test_under_root_the_server_is_another_users(running: Machine) -> None:
     pid = running.server.pid()
     assert pid
     assert "\nUid:\t0\t" not in Path(f"/proc/{pid}/status").read_text()
+
+
+@as_root
+def test_under_root_programs_and_data_may_lie_where_only_root_may_enter(tmp_path: Path) -> None:
+    # Given a home like root's: nobody else may enter it
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    package = PROGRAMS.parents[1]
+    for folder in (PROGRAMS.parent, package.with_name(f"{package.name}.libs")):
+        shutil.copytree(folder, home / folder.relative_to(package.parent), symlinks=True)
+    programs = home / PROGRAMS.relative_to(package.parent)
+    secrets = home / "secrets"
+    secrets.mkdir()
+    server = Postgres(programs, home / "data", secrets, ports.free_port())
+    # When a cluster is made there and its server started, both run, and the folder's mode is as it was
+    server.initialise()
+    log = home / "log"
+    with log.open("wb") as sink, subprocess.Popen(server.command(), stderr=sink) as child:
+        try:
+            server.wait_until_ready(is_alive=lambda: child.poll() is None, log=log)
+            assert server.query("SELECT 1", database="postgres") == [["1"]]
+        finally:
+            child.terminate()
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
 
 
 @contextlib.contextmanager

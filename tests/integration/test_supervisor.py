@@ -5,20 +5,27 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import sys
+import threading
 import time
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
 
 from orrery.components import AIRFLOW_COMPONENTS, COMPONENTS, POSTGRES
 from orrery.errors import MachineError, StateError
-from orrery.local import processes
+from orrery.local import ports, postgres, processes
+from orrery.local import start as starting
 from orrery.local.deployment import LocalDeployment
+from orrery.local.environment import ProviderSet, RuntimeEnvironment
 from orrery.local.output import Progress
+from orrery.local.plan import Plan, Ports
 from orrery.local.processes import MARK
+from orrery.local.start import Starter
 from orrery.local.state import State, write_private
 from orrery.local.status import read_status, reason, telling_line
 from orrery.local.supervisor import Supervisor, launch_command
@@ -81,7 +88,8 @@ def managed(root: Path, commands: Mapping[str, list[str]], **environment: str) -
     state.ensure()
     deployment = LocalDeployment(state, name="shop", progress=Progress(quiet=True))
     base = {MARK: state.deployment_id, "PATH": os.defpath, "SPT_NOENV": "1", **environment}
-    write_private(state.environment_file, json.dumps(base))
+    # `env PROGRAM ARGUMENTS` in the place of `python -m airflow ARGUMENTS`
+    write_private(state.launch_file, json.dumps({"command": ["/usr/bin/env"], "environment": base}))
     deployment.supervisor.configure(
         {name: launch_command(state, command) for name, command in commands.items()}
     )
@@ -127,7 +135,7 @@ def test_after_a_stop_no_process_no_socket_and_no_pid_file_is_left(tmp_path: Pat
         assert processes.of(deployment.state) == []
         assert not deployment.state.socket.exists()
         assert not (deployment.state.run / "supervisord.pid").exists()
-        assert not deployment.state.environment_file.exists()
+        assert not deployment.state.launch_file.exists()
         assert deployment.down() is False
 
 
@@ -201,9 +209,14 @@ def test_a_crashing_component_fails_with_its_reason_and_the_others_go_on(tmp_pat
         status = read_status(deployment.state, name="shop")
         states = {item.name: item.state for item in status.components}
         assert (status.state, states["scheduler"]) == ("unhealthy", "failed")
-        # and it may be started anew
+        # and it may be started anew; what it did before is then of the past
         deployment.supervisor.start_program(SCHEDULER)
         assert deployment.state_of(SCHEDULER) in ("starting", "restarting")
+        assert len(deployment.supervisor.crashes("scheduler")) < len(crashes)
+        # which a start of what runs already does not change
+        until(lambda: bool(deployment.supervisor.crashes("scheduler")))
+        deployment.supervisor.start_program(SCHEDULER)
+        assert deployment.supervisor.crashes("scheduler")
 
 
 def test_a_killed_component_is_started_again_and_counted(tmp_path: Path) -> None:
@@ -211,9 +224,12 @@ def test_a_killed_component_is_started_again_and_counted(tmp_path: Path) -> None
         start(deployment, SCHEDULER)
         pid = deployment.supervisor.programs()["scheduler"].pid
         assert pid
+        before = time.time() - 0.01  # the log tells milliseconds
         os.kill(pid, signal.SIGKILL)
         until(lambda: story(deployment).count("scheduler begun") == 2)
-        assert deployment.supervisor.crashes("scheduler") == ["terminated by SIGKILL"]
+        [crash] = deployment.supervisor.crashes("scheduler")
+        assert crash.how == "terminated by SIGKILL"
+        assert before <= crash.at <= time.time()
         assert deployment.supervisor.programs()["scheduler"].pid != pid
 
 
@@ -223,11 +239,167 @@ def test_a_restarted_component_reads_the_environment_of_today(tmp_path: Path) ->
         log = deployment.state.log("triggerer")
         deployment.supervisor.start_program(TRIGGERER)
         until(lambda: log.exists() and "yesterday" in log.read_text())
-        environment = json.loads(deployment.state.environment_file.read_text())
-        write_private(deployment.state.environment_file, json.dumps({**environment, "SETTING": "today"}))
+        command, environment = deployment.launch()
+        launch = {"command": command, "environment": {**environment, "SETTING": "today"}}
+        write_private(deployment.state.launch_file, json.dumps(launch))
         deployment.supervisor.stop_program(TRIGGERER)
         deployment.supervisor.start_program(TRIGGERER)
         until(lambda: "today" in log.read_text())
+
+
+def test_who_watches_is_told_that_the_process_manager_was_killed_and_nothing_is_left(tmp_path: Path) -> None:
+    with managed(tmp_path, {"scheduler": staying(tmp_path, "scheduler")}) as deployment:
+        start(deployment, SCHEDULER)
+        manager = deployment.supervisor.pid()
+        killer = threading.Timer(0.5, os.kill, (manager, signal.SIGKILL))
+        killer.start()
+        with pytest.raises(MachineError, match="process manager of 'shop' was killed"):
+            deployment.follow()
+        killer.join()
+        assert processes.of(deployment.state) == []
+
+
+def test_who_watches_is_let_go_when_it_is_stopped_from_elsewhere(tmp_path: Path) -> None:
+    with managed(tmp_path, {"scheduler": staying(tmp_path, "scheduler", lingers=1)}) as deployment:
+        start(deployment, SCHEDULER)
+        other = LocalDeployment(deployment.state, name="shop", progress=Progress(quiet=True))
+        stopper = threading.Timer(0.5, other.down)
+        stopper.start()
+        deployment.follow()
+        stopper.join()
+        assert processes.of(deployment.state) == []
+        assert "scheduler ended" in story(deployment)
+
+
+# -- a start beside a running process manager -------------------------------------------------------------
+
+
+def plan(deployment: LocalDeployment, **changes: Any) -> Plan:
+    root = deployment.state.root.parent
+    asked = Plan(
+        name="shop",
+        root=root,
+        dags=root / "dags",
+        plugins=root / "plugins",
+        requirements=root / "requirements.txt",
+        state=deployment.state,
+        runtime="17.0.0",
+        python="3.11",
+        providers="slim",
+        database_url="postgresql://u:p@127.0.0.1:1/airflow",
+        port=ports.free_port(),
+        environment={"PATH": os.defpath},
+        cache=root / "cache",
+    )
+    return replace(asked, **changes)
+
+
+def interpreter(folder: Path, name: str, *, healthy: bool = True) -> Path:
+    """Make a program that takes `-m airflow COMPONENT`, says its own name, and stays or crashes."""
+    file = folder / name
+    end = "time.sleep(600)" if healthy else "sys.exit('ValueError: no')"
+    file.write_text(
+        f"#!{sys.executable}\nimport sys, time\nprint('{name}', sys.argv[1:], flush=True)\n{end}\n"
+    )
+    file.chmod(0o755)
+    return file
+
+
+@pytest.fixture
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
+    """What a start finds made: environments are made elsewhere, and no Airflow answers here."""
+    found = {"python": interpreter(tmp_path, "first")}
+
+    def ensure_runtime(version: str, python: str, providers: ProviderSet, **_: Any) -> RuntimeEnvironment:
+        return RuntimeEnvironment(
+            python=found["python"],
+            version=version,
+            python_version=python,
+            providers=providers,
+            origin="cached",
+            site_packages=tmp_path,
+        )
+
+    monkeypatch.setattr(starting, "ensure_runtime", ensure_runtime)
+    monkeypatch.setattr(starting, "ensure_overlay", lambda *_, **__: found["python"])
+    monkeypatch.setattr(postgres, "programs", lambda _: tmp_path)
+    monkeypatch.setattr(starting, "_START_LIMIT_SECONDS", 0)
+    return found
+
+
+def prepared(deployment: LocalDeployment, asked: Plan) -> Starter:
+    """Write what a first start writes, and have the process manager with all of Airflow's components."""
+    starter = Starter(deployment, asked)
+    starter.deployment.stop()
+    starter._prepare(Ports(api_server=asked.port, postgres=None))
+    deployment.supervisor.start()
+    return starter
+
+
+def test_a_restart_uses_the_interpreter_of_today(tmp_path: Path, made: dict[str, Path]) -> None:
+    with managed(tmp_path, {"scheduler": []}) as deployment:
+        # Given a component that runs in the runtime's environment
+        starter = prepared(deployment, plan(deployment))
+        deployment.supervisor.start_program(SCHEDULER)
+        log = deployment.state.log("scheduler")
+        until(lambda: log.exists() and "first ['-m', 'airflow', 'scheduler'" in log.read_text())
+        # When the project's first requirement has made an environment of its own
+        made["python"] = interpreter(tmp_path, "second")
+        starter.restart(["scheduler"])
+        # Then the component runs in that one
+        until(lambda: "second ['-m', 'airflow', 'scheduler'" in log.read_text())
+        assert deployment.launch()[0] == [str(tmp_path / "second"), "-m", "airflow"]
+
+
+@pytest.mark.parametrize(
+    "change", [{"runtime": "17.1.0"}, {"python": "3.12"}, {"providers": "full"}], ids=str
+)
+def test_a_restart_in_another_runtime_is_refused_and_changes_nothing(
+    tmp_path: Path, made: dict[str, Path], change: dict[str, str]
+) -> None:
+    with managed(tmp_path, {"scheduler": []}) as deployment:
+        asked = plan(deployment)
+        prepared(deployment, asked)
+        deployment.supervisor.start_program(SCHEDULER)
+        until(lambda: deployment.runs(SCHEDULER))
+        pid = deployment.supervisor.programs()["scheduler"].pid
+        before = deployment.launch()
+        made["python"] = interpreter(tmp_path, "second")
+        [value] = change.values()
+        with pytest.raises(StateError, match=re.escape(value)) as caught:
+            Starter(deployment, replace(asked, **change)).restart(["scheduler"])  # type: ignore[arg-type]
+        assert "orrery down" in (caught.value.hint or "")
+        assert deployment.supervisor.programs()["scheduler"].pid == pid
+        assert deployment.launch() == before
+
+
+def test_a_second_up_tries_a_component_again_that_was_given_up_and_leaves_the_others(
+    tmp_path: Path, made: dict[str, Path]
+) -> None:
+    with managed(tmp_path, {"scheduler": []}) as deployment:
+        # Given a deployment with a component that was given up
+        starter = prepared(deployment, plan(deployment))
+        others = [component for component in AIRFLOW_COMPONENTS if component is not SCHEDULER]
+        for component in others:
+            deployment.supervisor.start_program(component)
+        until(lambda: all("first" in deployment.state.log(item.name).read_text() for item in others))
+        launch = {"command": [str(interpreter(tmp_path, "broken", healthy=False))], "environment": {}}
+        write_private(deployment.state.launch_file, json.dumps(launch))
+        deployment.supervisor.start_program(SCHEDULER)
+        until(lambda: deployment.state_of(SCHEDULER) == "failed")
+        pids = {name: program.pid for name, program in deployment.supervisor.programs().items()}
+        # When what was wrong is mended and `up` comes again
+        write_private(
+            deployment.state.launch_file,
+            json.dumps({"command": [str(interpreter(tmp_path, "mended"))], "environment": {}}),
+        )
+        status = starter.up()
+        # Then it runs, with its crashes forgotten, and the others never stopped
+        until(lambda: "mended" in deployment.state.log("scheduler").read_text())
+        assert deployment.runs(SCHEDULER)
+        assert {item.name: item.crashes for item in status.components}["scheduler"] == 0
+        now = {name: program.pid for name, program in deployment.supervisor.programs().items()}
+        assert {name for name in now if now[name] != pids[name]} == {"scheduler"}
 
 
 def test_an_interpreter_that_is_gone_is_a_reason_that_people_read(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 import psutil
 
+from orrery.errors import MachineError
 from orrery.local import ports, processes
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def check_port(port: int, *, runs: bool) -> Check:
     try:
         is_free = runs or ports.is_free(port)
     except MachineError as error:
-        return Check(name="port", state="broken", found=error.message, fix=error.hint or "")
+        return Check(name="port", state="broken", found=error.message, fix=error.hint)
     if is_free:
         return Check(name="port", state="ok", found=f"{port} is {'ours' if runs else 'free'}")
     holder = processes.listener(port) or "a process of another user"

@@ -62,17 +62,24 @@ def end(processes: Iterable[psutil.Process], *, grace_seconds: float) -> list[in
 
 
 def memory_bytes(pid: int) -> int | None:
-    """Return the memory of a process and its descendants, in bytes.
+    """Return the memory of a process and its descendants, in bytes; None when the process is gone.
 
-    Proportional set size where the kernel tells it (shared pages count once over all who share
-    them), else resident set size; None when the process is gone.
+    Where the kernel tells the proportional set size, shared pages count once over all who share them.
+    It does not tell an ordinary user that of a process which hides its memory, as those that run tasks
+    do: such a one counts with what it has over its parent, of which it is a fork.
     """
     try:
         root = psutil.Process(pid)
-        family = [root, *root.children(recursive=True)]
+        sizes = {root.pid: _resident(root)}
+        total = _proportional(root) or sizes[root.pid]
+        for process in root.children(recursive=True):
+            with contextlib.suppress(psutil.Error):  # gone meanwhile
+                sizes[process.pid] = _resident(process)
+                over = max(0, sizes[process.pid] - sizes.get(process.ppid(), 0))
+                total += _proportional(process) or over
     except psutil.Error:
         return None
-    return sum(_memory(process) for process in family)
+    return total
 
 
 def listener(port: int) -> str | None:
@@ -107,13 +114,13 @@ def _signal(send: Callable[[], None]) -> None:
         send()
 
 
-def _memory(process: psutil.Process) -> int:
+def _resident(process: psutil.Process) -> int:
+    return int(process.memory_info().rss)
+
+
+def _proportional(process: psutil.Process) -> int | None:
+    """Return the proportional set size; None where it may not be read, or the system knows none."""
     try:
-        full = process.memory_full_info()
-        return int(getattr(full, "pss", 0) or full.rss)
+        return int(getattr(process.memory_full_info(), "pss", 0)) or None
     except psutil.AccessDenied:
-        with contextlib.suppress(psutil.Error):
-            return int(process.memory_info().rss)
-    except psutil.Error:
-        pass  # gone meanwhile
-    return 0
+        return None

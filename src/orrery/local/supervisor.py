@@ -6,6 +6,7 @@ environment file that `launch.py` reads, so nothing secret stands in this config
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import re
@@ -133,7 +134,9 @@ class Supervisor:
         """Start a component and return at once; one that runs already is left alone."""
         asked_at = time.time()
         if self._tell("startProcess", _full_name(component), False):
-            write_private(self._asked_file(component.name), str(asked_at))
+            # On a full disk the crashes of before are counted too; that is worth no failed start.
+            with contextlib.suppress(OSError):
+                write_private(self._asked_file(component.name), str(asked_at))
 
     def stop_program(self, component: Component) -> None:
         """Stop a component and wait until it has ended."""

@@ -39,6 +39,12 @@ def test_a_project_without_settings_gets_the_defaults(project: Path) -> None:
     assert (plan.seeds.connections, plan.seeds.variables, plan.seeds.pools) == ((), (), ())
 
 
+@pytest.mark.parametrize("written", ["17", "17.0", "17.0.0"])
+def test_a_runtime_may_be_written_short_and_is_planned_in_full(project: Path, written: str) -> None:
+    (project / "orrery.yaml").write_text(f"runtime: '{written}'\n")
+    assert planned(project).runtime == __version__
+
+
 def test_planning_makes_no_file(project: Path) -> None:
     planned(project)
     assert [path.name for path in project.rglob("*")] == ["dags"]

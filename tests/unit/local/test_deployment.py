@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orrery.components import AIRFLOW_COMPONENTS
-from orrery.errors import StateError
+from orrery.errors import MachineError, StateError
 from orrery.local.deployment import LocalDeployment
 from orrery.local.output import Progress
 from orrery.local.processes import MARK
-from orrery.local.state import State
+from orrery.local.state import State, write_private
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -36,12 +37,46 @@ def test_what_needs_a_running_deployment_says_how_to_start_it(deployment: LocalD
     with pytest.raises(StateError, match="'shop' does not run") as caught, deployment.running("restart"):
         pass
     assert "orrery up" in (caught.value.hint or "")
+    # Also where a killed run has left its launch file
+    write_private(deployment.state.launch_file, '{"command": ["x"], "environment": {}}')
     with pytest.raises(StateError, match="'shop' does not run"):
-        deployment.environment()
+        deployment.launch()
 
 
 def test_to_follow_what_does_not_run_ends_at_once(deployment: LocalDeployment) -> None:
+    deployment.state.ensure()
     deployment.follow()
+
+
+@pytest.fixture
+def left(deployment: LocalDeployment) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of the deployment whose process manager has gone."""
+    deployment.state.ensure()
+    with subprocess.Popen(
+        ["sleep", "600"], env={MARK: deployment.state.deployment_id, "PATH": "/bin:/usr/bin"}
+    ) as child:
+        while not deployment.status().leftovers:
+            pass
+        yield child
+        child.kill()
+
+
+@pytest.mark.usefixtures("left")
+def test_to_follow_what_was_killed_ends_what_it_left_and_says_so(deployment: LocalDeployment) -> None:
+    with pytest.raises(MachineError, match="process manager of 'shop' was killed") as caught:
+        deployment.follow()
+    assert "orrery up" in (caught.value.hint or "")
+    assert deployment.status().leftovers == 0
+
+
+def test_to_follow_what_another_command_is_stopping_ends_quietly(
+    deployment: LocalDeployment, left: subprocess.Popen[bytes]
+) -> None:
+    # Given an `orrery down` that has ended the process manager, not yet every process
+    with deployment.state.locked("down"):
+        deployment.follow()
+    # Then what is left is its business
+    assert left.poll() is None
 
 
 def test_every_component_of_a_stopped_deployment_is_stopped(deployment: LocalDeployment) -> None:

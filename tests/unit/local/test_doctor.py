@@ -76,6 +76,16 @@ def test_a_taken_port_names_who_has_it() -> None:
     assert "--port" in (found.fix or "")
 
 
+def test_a_port_that_only_root_may_have_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    def bind(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(socket, "socket", type("Ordinary", (socket.socket,), {"bind": bind}))
+    found = doctor.check_port(80, runs=False)
+    assert (found.state, "needs root" in found.found) == ("broken", True)
+    assert "--port 8080" in (found.fix or "")
+
+
 @pytest.mark.parametrize(
     ("limit", "state"), [(1024, "ok"), (1023, "weak"), (1 << 20, "ok"), (resource.RLIM_INFINITY, "ok")]
 )

@@ -64,6 +64,39 @@ def test_a_database_of_a_newer_runtime_is_never_touched() -> None:
     assert "orrery.yaml" in caught.value.hint
 
 
+class Database:
+    """Answers as a database with these tables and this row would."""
+
+    def __init__(self, *, version: str, runs: str, rows: list[list[str]]) -> None:
+        self.tables = [[version, runs]]
+        self.rows = rows
+
+    def ask(self, sql: str) -> list[list[str]]:
+        return self.tables if "to_regclass" in sql else self.rows
+
+
+@pytest.mark.parametrize(
+    ("database", "expected"),
+    [
+        (Database(version="t", runs="t", rows=[["ccc3"]]), "ccc3"),
+        (Database(version="f", runs="f", rows=[]), None),
+        # A migration that was killed at its beginning
+        (Database(version="t", runs="f", rows=[]), None),
+        (Database(version="t", runs="t", rows=[]), None),
+    ],
+    ids=["Airflow's", "empty", "begun", "no revision"],
+)
+def test_the_revision_of_a_database_is_found(database: Database, expected: str | None) -> None:
+    assert migrations.found_revision(database.ask) == expected
+
+
+def test_another_programs_schema_version_is_not_taken_for_airflows() -> None:
+    foreign = Database(version="t", runs="f", rows=[["ccc3"]])
+    with pytest.raises(StateError, match="belongs to another program") as caught:
+        migrations.found_revision(foreign.ask)
+    assert "CREATE DATABASE" in (caught.value.hint or "")
+
+
 def program(folder: Path, code: str) -> Path:
     """Return an 'interpreter' that does this instead of running Airflow."""
     file = folder / "python"

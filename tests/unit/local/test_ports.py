@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,9 +17,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-@pytest.fixture(params=["127.0.0.1", "0.0.0.0"])
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+@pytest.fixture(params=["127.0.0.1", "0.0.0.0", "::1", "::"])
 def taken(request: pytest.FixtureRequest) -> Iterator[int]:
-    with socket.socket() as server:
+    if ":" in request.param and not has_ipv6():
+        pytest.skip("this machine has no IPv6")
+    with socket.socket(socket.AF_INET6 if ":" in request.param else socket.AF_INET) as server:
         server.bind((request.param, 0))
         server.listen()
         yield server.getsockname()[1]
@@ -32,6 +44,38 @@ def test_a_free_port_is_free_and_can_be_required() -> None:
     port = ports.free_port()
     assert ports.is_free(port)
     ports.require_free(port)
+
+
+@pytest.mark.parametrize("number", [errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL])
+def test_a_machine_without_ipv6_has_free_ports(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    # Given a kernel that knows no IPv6, or one that has no address of it
+    class WithoutIPv6(socket.socket):
+        def __init__(self, family: int, kind: int) -> None:
+            if family == socket.AF_INET6 and number == errno.EAFNOSUPPORT:
+                raise OSError(number, os.strerror(number))
+            super().__init__(family, kind)
+
+        def bind(self, address: Any) -> None:
+            if self.family == socket.AF_INET6:
+                raise OSError(number, os.strerror(number))
+            super().bind(address)
+
+    port = ports.free_port()
+    monkeypatch.setattr(socket, "socket", WithoutIPv6)
+    assert ports.is_free(port)
+
+
+def test_a_port_that_only_root_may_have_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Ordinary(socket.socket):
+        """A socket of a user who is not root."""
+
+        def bind(self, _address: Any) -> None:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(socket, "socket", Ordinary)
+    with pytest.raises(MachineError, match="Port 80 needs root") as caught:
+        ports.require_free(80)
+    assert "--port 8080" in (caught.value.hint or "")
 
 
 def test_a_port_whose_connections_fade_away_is_free() -> None:

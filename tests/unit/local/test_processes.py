@@ -194,3 +194,26 @@ def test_a_pid_is_ours_only_with_its_program_and_its_argument(tmp_path: Path) ->
         assert not processes.is_running(child.pid, program="postgres", argument=tmp_path)
         assert not processes.is_running(child.pid, program=name, argument=tmp_path / "other")
     assert not processes.is_running(child.pid, program=name, argument=tmp_path)
+
+@needs_root
+def test_a_fork_that_hides_its_memory_counts_with_what_it_has_over_its_parent() -> None:
+    # Given a process of another user whose child is a fork of it, and a reader without special rights
+    code = (
+        "import os, time\n"
+        "held = bytearray(os.urandom(60_000_000))\n"
+        "if os.fork() == 0:\n    time.sleep(600)\n"
+        "print('up', flush=True); time.sleep(600)\n"
+    )
+    with subprocess.Popen([*NOBODY, "/usr/bin/python3", "-c", code], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout
+        assert parent.stdout.read(2) == b"up"
+        children = psutil.Process(parent.pid).children()
+        try:
+            told = int(
+                contained(f"from orrery.local import processes; print(processes.memory_bytes({parent.pid}))")
+            )
+        finally:
+            for child in [*children, parent]:
+                child.kill()
+    # Then the 60 MB that both see count once
+    assert 60_000_000 < told < 110_000_000

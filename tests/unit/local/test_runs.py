@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from orrery.errors import InputError
 from orrery.local import runs
-from orrery.local.api import Api
+from orrery.local.api import Api, ApiError, NotFoundError
+from orrery.local.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,6 +109,112 @@ def test_mapped_tasks_and_retries_are_told_apart() -> None:
         Airflow(("success", [task("a", "success", index=0), task("a", "success", index=1, attempt=2)]))
     )
     assert said[1:3] == ["T a [0] success", "T a [1] (try 2) success"]
+
+
+class Restarting:
+    """An api-server on a real port, with one run that goes on while the server is away."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.looks = 0
+        self._server: ThreadingHTTPServer | None = None
+
+    def answer(self, method: str, path: str) -> dict[str, Any]:
+        if path == "/auth/token":
+            return {"access_token": "t"}
+        if method == "POST":
+            return {"dag_run_id": "r"}
+        if "/taskInstances" in path:
+            return {"task_instances": [], "total_entries": 0}
+        if path.endswith("/dagRuns/r"):
+            self.looks += 1
+            return {"state": "running" if self.looks < 6 else "success"}
+        return {}
+
+    def start(self) -> None:
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def handle_one_request(self) -> None:
+                with contextlib.suppress(ConnectionError):
+                    super().handle_one_request()
+
+            def do_GET(self) -> None:
+                self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                body = json.dumps(outer.answer(self.command, self.path.removeprefix("/api/v2"))).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_POST = do_PATCH = do_GET  # noqa: N815 - the library's names
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        threading.Thread(target=self._server.serve_forever, args=(0.01,)).start()
+
+    def stop(self) -> None:
+        if self._server:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+
+    def api(self) -> Api:
+        return Api(f"http://127.0.0.1:{self.port}", password="p")
+
+
+@pytest.fixture
+def restarting() -> Iterator[Restarting]:
+    server = Restarting()
+    server.start()
+    yield server
+    server.stop()
+
+
+def test_a_run_is_followed_through_a_restart_of_the_api_server(
+    restarting: Restarting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    absences = 0
+
+    def pause(_seconds: float) -> None:
+        """Take the server away for the time of three looks."""
+        nonlocal absences
+        if restarting.looks == 2 and absences < 3:
+            restarting.stop()
+            absences += 1
+        elif restarting._server is None:
+            restarting.start()
+
+    monkeypatch.setattr(time, "sleep", pause)
+    said: list[str] = []
+    with restarting.api() as api:
+        assert runs.trigger("shop", api, report=said.append) == "success"
+    assert absences == 3
+    # Every look that was answered told the truth, and the one of the end was told once
+    assert len([line for line in said if line.startswith("shop: success")]) == 1
+
+
+def test_an_api_server_that_stays_away_is_an_error_in_the_end(
+    restarting: Restarting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "_SILENCE_SECONDS", 0.05)
+
+    def report(_line: str) -> None:
+        restarting.stop()  # once the run has begun
+
+    with restarting.api() as api, pytest.raises(ApiError, match="does not answer"):
+        runs.trigger("shop", api, report=report)
+
+
+def test_a_run_that_somebody_deletes_is_not_waited_for() -> None:
+    class Deleted(Airflow):
+        def get(self, path: str, **parameters: Any) -> dict[str, Any]:
+            raise NotFoundError("There is no such run.")
+
+    with pytest.raises(NotFoundError):
+        followed(Deleted(("running", [])))
 
 
 def test_every_page_of_tasks_is_read() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orrery.components import AIRFLOW_COMPONENTS, COMPONENTS, POSTGRES, Component
+from orrery.errors import StateError
 from orrery.local import status
 from orrery.local.state import State, write_private
 from orrery.local.status import (
@@ -15,12 +16,13 @@ from orrery.local.status import (
     component_state,
     component_status,
     is_heard,
+    is_looping,
     overall,
     read_status,
     reason,
     telling_line,
 )
-from orrery.local.supervisor import Program, ProgramState, Supervisor
+from orrery.local.supervisor import Crash, Program, ProgramState, Supervisor
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -201,7 +203,8 @@ def test_a_reason_tells_the_last_exit_how_often_and_the_line(
 ) -> None:
     log = tmp_path / "log"
     log.write_text("KeyError: x\n")
-    assert reason(program("failed", spawn_error=spawn_error), log, crashes) == expected
+    found = [Crash(at=START, how=how) for how in crashes]
+    assert reason(program("failed", spawn_error=spawn_error), log, found) == expected
 
 
 @pytest.fixture
@@ -230,9 +233,53 @@ def test_a_component_that_airflow_has_not_heard_from_says_where_to_look(supervis
 
 
 def test_a_component_that_starts_again_after_a_crash_still_says_why(supervisor: Supervisor) -> None:
-    supervisor.state.supervisor_log.write_text("WARN exited: scheduler (exit status 1; not expected)\n")
+    crashed(supervisor, START - 1)
     found = judged(supervisor, program("starting"), {}, now=START + 1)
     assert (found.state, found.crashes, found.why) == ("starting", 1, "exit status 1: KeyError: x")
+
+
+def crashed(supervisor: Supervisor, *times: float) -> None:
+    """Let the process manager's log tell of crashes at these times."""
+    supervisor.state.supervisor_log.write_text(
+        "".join(
+            f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S},000 WARN exited: scheduler"
+            " (exit status 1; not expected)\n"
+            for at in times
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("ages", "looping"),
+    [
+        ([], False),
+        ([1, 2], False),
+        ([1, 2, 3], True),
+        ([1, 150, 299], True),
+        ([1, 150, 300], False),
+        ([301, 302, 303, 304], False),
+        ([1, 2, 299, 9000], True),
+    ],
+)
+def test_three_crashes_within_five_minutes_are_a_loop(ages: list[float], looping: bool) -> None:
+    assert is_looping([Crash(at=START - age, how="x") for age in ages], now=START) is looping
+
+
+def test_a_component_that_crashes_again_and_again_is_unhealthy_also_between_two_crashes(
+    supervisor: Supervisor,
+) -> None:
+    crashed(supervisor, START - 200, START - 100, START - 1)
+    found = judged(supervisor, program(pid=None), health(SCHEDULER), now=START + 10)
+    assert (found.state, found.why) == ("unhealthy", "exit status 1, 3 times: KeyError: x")
+    # and is forgiven in time
+    later = judged(supervisor, program(pid=None), health(SCHEDULER), now=START + 200)
+    assert (later.state, later.why, later.crashes) == ("healthy", None, 3)
+
+
+def test_a_component_that_was_given_up_has_failed_however_often_it_crashed(supervisor: Supervisor) -> None:
+    crashed(supervisor, START - 3, START - 2, START - 1)
+    found = judged(supervisor, program("failed", pid=None, started_at=None), {}, now=START)
+    assert (found.state, found.crashes) == ("failed", 3)
 
 
 def test_a_component_that_nobody_knows_is_stopped(supervisor: Supervisor) -> None:
@@ -256,3 +303,17 @@ def test_the_address_of_a_deployment_is_known_also_when_it_is_stopped(tmp_path: 
     state.ensure()
     write_private(state.run / "deployment.json", '{"port": 8090}')
     assert status.url_of(state) == "http://localhost:8090"
+
+
+def test_a_client_without_a_password_file_says_which_and_how_to_make_one(tmp_path: Path) -> None:
+    state = State(tmp_path / ".orrery")
+    state.ensure()
+    write_private(state.run / "deployment.json", '{"port": 8090}')
+    with pytest.raises(StateError, match="No such file") as caught:
+        status.client(state)
+    assert str(state.admin_password) in caught.value.message
+    assert "orrery restart" in (caught.value.hint or "")
+    # and with one there is a client
+    write_private(state.admin_password, "secret")
+    with status.client(state):
+        pass

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import shlex
+import socket
 import subprocess
 import sys
+import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +20,7 @@ from orrery.local.state import State
 from orrery.local.supervisor import Supervisor, launch_command, render
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 #: Reads a configuration as supervisord does and prints what it has understood.
@@ -106,16 +110,16 @@ def test_a_configuration_holds_no_environment(tmp_path: Path) -> None:
 
 def test_a_component_is_started_through_the_launcher(tmp_path: Path) -> None:
     state = State(tmp_path / ".orrery")
-    command = launch_command(state, ["/x/python", "-m", "airflow", "scheduler"])
+    command = launch_command(state, ["scheduler", "--skip-serve-logs"])
     assert command[0] == sys.executable
-    assert command[-4:] == ["/x/python", "-m", "airflow", "scheduler"]
-    assert command[-5] == str(state.environment_file)
+    assert command[-2:] == ["scheduler", "--skip-serve-logs"]
+    assert command[-3] == str(state.launch_file)
 
 
 LOG = """\
 2026-01-01 10:00:00,000 INFO spawned: 'scheduler' with pid 10
 2026-01-01 10:00:01,000 WARN exited: scheduler (exit status 1; not expected)
-2026-01-01 10:00:02,000 WARN exited: scheduler (terminated by SIGKILL; not expected)
+2026-01-01 10:00:02,250 WARN exited: scheduler (terminated by SIGKILL; not expected)
 2026-01-01 10:00:03,000 WARN exited: api-server (exit status 1; not expected)
 2026-01-01 10:00:03,000 INFO exited: scheduler (exit status 0; expected)
 2026-01-01 10:00:04,000 INFO stopped: scheduler (exit status 0)
@@ -136,7 +140,27 @@ def test_crashes_are_read_from_the_log_stops_are_not(tmp_path: Path, name: str, 
     state = State(tmp_path / ".orrery")
     state.ensure()
     state.supervisor_log.write_text(LOG)
-    assert Supervisor(state).crashes(name) == ends
+    assert [crash.how for crash in Supervisor(state).crashes(name)] == ends
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A shell in another time zone than the process manager's."""
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_the_time_of_a_crash_is_the_same_in_every_shell(tmp_path: Path) -> None:
+    state = State(tmp_path / ".orrery")
+    state.ensure()
+    state.supervisor_log.write_text(LOG)
+    begun = datetime(2026, 1, 1, 10, tzinfo=UTC).timestamp()
+    ends = [crash.at - begun for crash in Supervisor(state).crashes("scheduler")]
+    assert ends == [1, 2.25, 3]
 
 
 def test_without_a_log_nothing_has_crashed(tmp_path: Path) -> None:
@@ -150,14 +174,41 @@ def test_where_nothing_runs_nothing_answers(tmp_path: Path) -> None:
 
 
 def test_a_socket_that_a_killed_process_manager_left_does_not_count(tmp_path: Path) -> None:
-    import socket
-
     state = State(tmp_path / ".orrery")
     state.ensure()
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(state.socket))
     assert state.socket.exists()
     assert not Supervisor(state).is_running()
+
+
+@pytest.fixture
+def silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Supervisor]:
+    """A process manager that takes every call and answers none, as one that was stopped by a signal."""
+    monkeypatch.setattr(supervisor, "_ANSWER_SECONDS", 0.1)
+    state = State(tmp_path / ".orrery")
+    state.ensure()
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(state.socket))
+        server.listen()
+        yield Supervisor(state)
+
+
+@pytest.mark.timeout(60)
+def test_a_process_manager_that_never_answers_counts_as_gone(silent: Supervisor) -> None:
+    assert not silent.is_running()
+    assert silent.programs() == {}
+
+
+@pytest.mark.timeout(60)
+def test_a_change_that_nobody_answers_is_an_error_that_people_read(silent: Supervisor) -> None:
+    with pytest.raises(MachineError, match="does not answer") as caught:
+        silent.start_program(POSTGRES)
+    assert "orrery down" in (caught.value.hint or "")
+
+
+def test_an_answer_is_waited_for_longer_than_any_component_may_take_to_stop() -> None:
+    assert max(component.grace_seconds for component in COMPONENTS) < supervisor._ANSWER_SECONDS
 
 
 def test_a_process_manager_that_cannot_start_says_why(tmp_path: Path) -> None:
