@@ -394,3 +394,43 @@ def test_an_unwritable_folder_is_named_with_the_user(tmp_path: Path, environment
     assert refused.returncode == 5, refused.stderr
     assert str(project / ".orrery") in refused.stderr
     assert "nobody" in refused.stderr
+
+
+def test_ctrl_c_while_it_starts_leaves_nothing_behind(
+    project: Path, cli: Any, free_port: int, environment: dict[str, str]
+) -> None:
+    orrery = Path(sys.executable).with_name("orrery")
+    starting = subprocess.Popen(
+        [str(orrery), "up", "--detach", "--port", str(free_port)],
+        cwd=project,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    lines = starting.stderr
+    assert lines
+    until(lambda: "Starting Airflow's components" in lines.readline())
+    starting.send_signal(signal.SIGINT)
+    _, err = starting.communicate(timeout=60)
+    assert starting.returncode == 130, err
+    assert processes_of(project) == []
+
+
+def test_a_failed_run_in_the_foreground_is_told_and_passed_on_at_the_end(
+    project: Path, cli: Any, free_port: int, environment: dict[str, str]
+) -> None:
+    # Given a DAG that is not there
+    orrery = Path(sys.executable).with_name("orrery")
+    ended = subprocess.run(
+        [str(orrery), "up", "--no-open", "--port", str(free_port), "--trigger", "nothing"],
+        cwd=project,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    # Then nobody is left to watch it, so it stops
+    assert ended.returncode == 2
+    assert "There is no DAG 'nothing'" in ended.stderr
+    assert processes_of(project) == []

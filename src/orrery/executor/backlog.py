@@ -34,12 +34,15 @@ class PendingTask:
 class Line:
     """Waiting tasks alike in priority, queue and resources, in the order of their arrival."""
 
-    __slots__ = ("priority", "queue", "resources", "tasks")
+    __slots__ = ("amounts", "asked", "priority", "queue", "resources", "tasks")
 
     def __init__(self, priority: int, queue: str, resources: Resources) -> None:
         self.priority = priority
         self.queue = queue
         self.resources = resources
+        # Kept, because every round asks for them.
+        self.amounts = resources.amounts
+        self.asked = resources.asked
         self.tasks: list[PendingTask] = []
 
 

@@ -9,25 +9,28 @@ from __future__ import annotations
 
 from collections import defaultdict
 from heapq import heapify, heappop, heappush
+from operator import truediv
 from typing import TYPE_CHECKING
 
 from orrery.executor.ageing import Ageing, Overtakers, Policy
 from orrery.executor.backlog import Backlog, arrival
+from orrery.executor.fleet import Fleet
 from orrery.executor.placement import NeverFits, NoNode, Placement, Placements, Waiting
 from orrery.executor.reasons import never_fits
-from orrery.executor.room import Room, need, rooms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
     from orrery.executor.backlog import Line, PendingTask
+    from orrery.executor.fleet import QueueRooms
     from orrery.executor.node import Node, RunningTask
+    from orrery.executor.room import Room
 
-#: (minus priority, 0 aged | 1 fresh, minus dominant share when fresh, arrival): unique, least first.
+#: (minus priority, _AGED | _FRESH, minus dominant share when fresh, arrival): unique, least first.
 _Rank = tuple[int, int, float, tuple["datetime", str]]
 
-_GPU = 2
+_AGED, _FRESH = 0, 1
 
 
 def place(
@@ -49,21 +52,22 @@ def place(
         ValueError: two nodes have one name.
     """
     backlog = pending if isinstance(pending, Backlog) else Backlog(pending)
-    return _Round(rooms(nodes, running), now, policy, ageing).run(backlog)
+    return _Round(Fleet(nodes, running), now, policy, ageing).run(backlog)
 
 
 class _Turn:
     """A line in this round: whose turn it is in it, and where they may go."""
 
-    __slots__ = ("at", "line", "need", "rooms", "scarcest", "share")
+    __slots__ = ("at", "line", "queue", "rooms", "scarcest", "share")
 
-    def __init__(self, line: Line, ready: list[Room], share: float, scarcest: int) -> None:
+    def __init__(self, line: Line, queue: QueueRooms, total: list[float]) -> None:
         self.line = line
-        self.need = need(line.resources)
-        self.rooms = ready
-        self.share = share
+        self.queue = queue
+        self.rooms = queue.ready
+        shares = list(map(truediv, line.amounts, total))
+        self.share = max(shares)
         #: Index of the resource of which it asks the largest share.
-        self.scarcest = scarcest
+        self.scarcest = shares.index(self.share)
         self.at = 0
 
     @property
@@ -74,28 +78,36 @@ class _Turn:
     def is_over(self) -> bool:
         return self.at >= len(self.line.tasks)
 
-    @property
-    def left(self) -> tuple[PendingTask, ...]:
-        return tuple(self.line.tasks[self.at :])
+    def best(self) -> Room | None:
+        """Return where its task goes: no GPUs idled, then warm, then least left of what is asked most."""
+        if self.queue.is_stuck(self.line):
+            return None
+        # Where there was no room a moment ago there is none now.
+        self.rooms = [room for room in self.rooms if room.may_start and room.has_open(self.line.asked)]
+        if not self.rooms:
+            self.queue.note_stuck(self.line)
+            return None
+        bundle = self.task.bundle
+        needs_gpu = self.line.resources.gpus > 0
+        return min(
+            self.rooms,
+            key=lambda room: (
+                not needs_gpu and room.node.allocatable.gpus > 0,
+                bundle not in room.node.warm,
+                room.open[self.scarcest],
+                room.node.name,
+            ),
+        )
 
 
 class _Round:
     """The working state of one call."""
 
-    def __init__(self, all_rooms: list[Room], now: datetime, policy: Policy, ageing: Ageing) -> None:
+    def __init__(self, fleet: Fleet, now: datetime, policy: Policy, ageing: Ageing) -> None:
+        self._fleet = fleet
         self._now = now
         self._policy = policy
         self._ageing = ageing
-        self._total = [
-            sum(amounts) for amounts in zip(*(r.node.allocatable.amounts for r in all_rooms), strict=True)
-        ]
-        self._serving: dict[str, list[Room]] = defaultdict(list)
-        for room in all_rooms:
-            for queue in room.node.queues:
-                self._serving[queue].append(room)
-        self._ready = {queue: [r for r in some if r.node.is_ready] for queue, some in self._serving.items()}
-        #: Nodes are often alike: each size is compared once.
-        self._sizes = {queue: {r.node.allocatable for r in some} for queue, some in self._serving.items()}
         self._placed: list[Placement] = []
         self._on: dict[str, list[PendingTask]] = defaultdict(list)
         self._waiting: list[tuple[_Rank, _Turn]] = []
@@ -106,24 +118,24 @@ class _Round:
         too_large: list[NeverFits] = []
         turns: list[tuple[_Rank, _Turn]] = []
         for line in backlog.lines:
-            serving = self._serving.get(line.queue)
-            if not serving:
+            queue = self._fleet.queue(line.queue)
+            if queue is None:
                 no_node.append(NoNode(tasks=tuple(line.tasks)))
-            elif not any(line.resources.fits(size) for size in self._sizes[line.queue]):
-                reason = never_fits(line.resources, line.queue, serving)
+            elif not queue.could_hold(line):
+                reason = never_fits(line.resources, line.queue, queue.serving)
                 too_large.append(NeverFits(tasks=tuple(line.tasks), reason=reason))
             else:
-                turn = self._turn(line)
+                turn = _Turn(line, queue, self._fleet.total)
                 turns.append((self._rank(turn), turn))
         self._fill(turns)
         return Placements(
             placed=tuple(self._placed),
             waiting=tuple(
-                Waiting(tasks=turn.left, rooms=tuple(self._serving[turn.line.queue]))
+                Waiting(tasks=tuple(turn.line.tasks[turn.at :]), rooms=turn.queue.serving)
                 for _, turn in self._waiting
             ),
-            no_node=tuple(sorted(no_node, key=lambda group: arrival(group.tasks[0]))),
-            never_fits=tuple(sorted(too_large, key=lambda group: arrival(group.tasks[0]))),
+            no_node=tuple(sorted(no_node, key=_first_arrival)),
+            never_fits=tuple(sorted(too_large, key=_first_arrival)),
             ageing=Ageing(passed_over=self._passed_over(), reserved=self._reserved),
         )
 
@@ -136,68 +148,41 @@ class _Round:
         while turns:
             rank, turn = heappop(turns)
             task = turn.task
-            room = self._best(turn, task)
+            room = turn.best()
             if room is None:
                 self._waiting.append((rank, turn))
-                if rank[1] == 0:
-                    self._reserve(turn, task)
+                if rank[1] == _AGED:
+                    self._reserve(turn)
                 continue
-            room.take(turn.need)
-            self._placed.append(
-                Placement(task=task, node=room.node.name, is_warm=task.bundle in room.node.warm)
-            )
+            room.take(turn.line.asked)
+            is_warm = task.bundle in room.node.warm
+            self._placed.append(Placement(task=task, node=room.node.name, is_warm=is_warm))
             self._on[room.node.name].append(task)
             turn.at += 1
             if not turn.is_over:
                 heappush(turns, (self._rank(turn), turn))
 
-    def _turn(self, line: Line) -> _Turn:
-        shares = [
-            amount / total if total else 0.0
-            for amount, total in zip(line.resources.amounts, self._total, strict=True)
-        ]
-        share = max(shares)
-        return _Turn(line, self._ready[line.queue], share, shares.index(share))
-
     def _rank(self, turn: _Turn) -> _Rank:
         task = turn.task
         if self._ageing.has_aged(task, now=self._now, policy=self._policy):
-            return (-task.priority, 0, 0.0, arrival(task))
-        return (-task.priority, 1, -turn.share, arrival(task))
+            return (-task.priority, _AGED, 0.0, arrival(task))
+        return (-task.priority, _FRESH, -turn.share, arrival(task))
 
-    def _best(self, turn: _Turn, task: PendingTask) -> Room | None:
-        """Return the node to take: no GPUs idled, then warm, then least left of what is asked most."""
-        # Where there was no room a moment ago there is none now.
-        turn.rooms = [room for room in turn.rooms if room.may_start and room.has_open(turn.need)]
-        if not turn.rooms:
-            return None
-        needs_gpu = turn.line.resources.gpus > 0
-        scarcest = turn.scarcest
-        return min(
-            turn.rooms,
-            key=lambda room: (
-                not needs_gpu and room.node.allocatable.amounts[_GPU] > 0,
-                task.bundle not in room.node.warm,
-                room.open[scarcest],
-                room.node.name,
-            ),
-        )
-
-    def _reserve(self, turn: _Turn, task: PendingTask) -> None:
+    def _reserve(self, turn: _Turn) -> None:
         """Keep one node for a task that has aged: where the least has to end before it fits.
 
         Only a node that could hold it, that takes tasks and that is kept for nobody more urgent. It
         moves only to where less has to end than before: then the rest shrinks from round to round.
         """
-        ready = self._ready[turn.line.queue]
-        if any(room.has_open(turn.need) for room in ready):
+        task, asked = turn.task, turn.line.asked
+        if any(room.has_open(asked) for room in turn.queue.ready):
             return  # it waits for a start, not for room
-        able = [r for r in ready if r.kept_for is None and r.could_hold(turn.line.resources)]
+        able = [r for r in turn.queue.ready if r.kept_for is None and r.could_hold(turn.line.resources)]
         if not able:
             return
         before = self._ageing.reserved.get(task.id)
-        room = min(able, key=lambda r: (r.shortfall(turn.need), r.node.name != before, r.node.name))
-        room.keep(turn.need, task.id)
+        room = min(able, key=lambda r: (r.shortfall(asked), r.node.name != before, r.node.name))
+        room.keep(asked, task.id)
         self._reserved[task.id] = room.node.name
 
     def _passed_over(self) -> dict[str, int]:
@@ -205,12 +190,15 @@ class _Round:
         counts: dict[str, int] = {}
         overtakers: dict[str, Overtakers] = {}
         for _, turn in self._waiting:
-            queue, task = turn.line.queue, turn.task
-            if queue not in overtakers:
-                overtakers[queue] = Overtakers(
-                    placed for room in self._ready[queue] for placed in self._on[room.node.name]
-                )
-            count = self._ageing.passed_over.get(task.id, 0) + overtakers[queue].passed(task)
+            name, task = turn.line.queue, turn.task
+            if name not in overtakers:
+                here = (placed for room in turn.queue.ready for placed in self._on[room.node.name])
+                overtakers[name] = Overtakers(here)
+            count = self._ageing.passed_over.get(task.id, 0) + overtakers[name].passed(task)
             if count:
                 counts[task.id] = count
         return counts
+
+
+def _first_arrival(group: NoNode | NeverFits) -> tuple[datetime, str]:
+    return arrival(group.tasks[0])

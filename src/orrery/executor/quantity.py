@@ -32,6 +32,8 @@ _AMOUNT = re.compile(
     r"([+-]?(?:[0-9]{1,30}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})(?:[eE][+-]?[0-9]{1,3})?)([A-Za-z]*)", re.ASCII
 )
 
+_HUGE = 10**30
+
 _CPU_EXPECTED = "a number of CPUs such as 0.5, 2 or '500m'"
 _BYTES_EXPECTED = "an amount such as '512Mi', '2Gi' or '250M'"
 _GPU_EXPECTED = "a whole number of GPUs, 0 or more"
@@ -41,9 +43,12 @@ class ResourceError(InputError):
     """A resource request is wrong: which key, what it says, and what it may say."""
 
     def __init__(self, key: str, value: object, problem: str, *, expected: str) -> None:
-        super().__init__(f"Resource '{key}' is {_shown(value)}: {problem}.", hint=f"Write {expected}.")
+        super().__init__(
+            f"Resource request: '{key}' is {_shown(value)}: {problem}.", hint=f"Write {expected}."
+        )
         self.key = key
         self.value = value
+        self.problem = problem
         self.expected = expected
 
 
@@ -158,6 +163,8 @@ def _split(value: object, key: str, expected: str) -> tuple[Decimal, str]:
         if match is None:
             raise ResourceError(key, value, "it is no amount", expected=expected)
         return Decimal(match[1]), match[2]
+    if isinstance(value, int) and abs(value) >= _HUGE:
+        raise ResourceError(key, value, "no machine has so much", expected=expected)
     # By way of text, so that the float 0.1 is a tenth and not its binary neighbour.
     number = Decimal(value) if isinstance(value, int) else Decimal(str(value))
     if not number.is_finite():
@@ -168,7 +175,8 @@ def _split(value: object, key: str, expected: str) -> tuple[Decimal, str]:
 def _check_range(key: str, value: object, amount: Decimal, *, most: tuple[int, str], expected: str) -> None:
     number, words = most
     if amount <= 0:
-        raise ResourceError(key, value, "it must be above zero", expected=expected)
+        problem = "it is below zero" if amount else "it must be above zero"
+        raise ResourceError(key, value, problem, expected=expected)
     if amount > number:
         raise ResourceError(key, value, f"it is above {words}, more than any machine has", expected=expected)
 
@@ -192,7 +200,7 @@ def _exactly(amount: int, units: Mapping[str, int]) -> str:
 
 
 def _shown(value: object) -> str:
-    if isinstance(value, int) and abs(value) >= 10**30:
+    if isinstance(value, int) and abs(value) >= _HUGE:
         return "an integer of more than 30 digits"  # Python itself refuses to print the largest
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orrery.executor import quantity
-from orrery.executor.room import need
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +22,7 @@ def no_node(queue: str) -> str:
 
 def never_fits(resources: Resources, queue: str, rooms: Sequence[Room]) -> str:
     """Say what is asked too much, and name the largest node; `rooms` are those that serve the queue."""
-    what = need(resources)
+    what = resources.asked
 
     def lack(room: Room) -> float:
         total = room.node.allocatable.amounts
@@ -46,7 +45,7 @@ def waits(resources: Resources, task_id: str, rooms: Sequence[Room]) -> str:
     if not ready:
         away = ", ".join(f"{room.node.name} {_STATES[room.node.state]}" for room in able)
         return f"waits for a node that can hold {resources}: {away}"
-    what = need(resources)
+    what = resources.asked
     open_ = [room for room in ready if room.has_open(what)]
     if open_:
         room = min(open_, key=lambda room: room.starting - room.node.max_starting)
@@ -67,7 +66,7 @@ def waits(resources: Resources, task_id: str, rooms: Sequence[Room]) -> str:
 
 def _short(room: Room, resources: Resources, *, is_kept: bool, others: int) -> str:
     total = room.node.allocatable.amounts
-    lacking = [(index, amount) for index, amount in need(resources) if amount > room.free[index]]
+    lacking = [(index, amount) for index, amount in resources.asked if amount > room.free[index]]
     asked = _and([_amount(index, amount) for index, amount in lacking])
     has = _and([_free_of(index, max(0, room.free[index]), total[index]) for index, _ in lacking])
     text = f"waits for {asked}: node {room.node.name} has {has}"

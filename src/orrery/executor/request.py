@@ -29,6 +29,7 @@ _OPERATOR_KEYS = {
     "disk": ("disk_bytes", quantity.MIB, quantity.disk_bytes),
     "gpus": ("gpus", 1, quantity.gpus),
 }
+_MIB_EXPECTED = "a number of MiB, such as 512"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,13 +97,17 @@ def operator_form(value: object, *, default: Resources) -> Resources:
         name, unit, read = _OPERATOR_KEYS[key]
         # Airflow serialises {"name": "RAM", "qty": 512, "units_str": "MB"}.
         number = entry.get("qty") if isinstance(entry, Mapping) else entry
-        amounts[name] = read(_in_bytes(number, key) if unit > 1 else number, key=key)
+        try:
+            amounts[name] = read(_in_bytes(number, key) if unit > 1 else number, key=key)
+        except ResourceError as error:  # shown as it was written, not in bytes
+            expected = _MIB_EXPECTED if unit > 1 else error.expected
+            raise ResourceError(key, number, error.problem, expected=expected) from error
     return Resources(**amounts)
 
 
 def _in_bytes(value: object, key: str) -> object:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ResourceError(key, value, "it is no number", expected="a number of MiB, such as 512")
+        raise ResourceError(key, value, "it is no number", expected=_MIB_EXPECTED)
     return value * quantity.MIB
 
 

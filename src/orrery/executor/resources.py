@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from decimal import ROUND_CEILING, Decimal
+from operator import le
 from typing import TYPE_CHECKING
 
 from orrery.executor import quantity
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
     #: Reads one amount and names the key in its errors.
     Reader = Callable[..., int]
 
-__all__ = ["ResourceError", "Resources", "nearest"]
+__all__ = ["Asked", "ResourceError", "Resources", "nearest"]
+
+#: Amounts above zero, as (index of the resource in `FIELDS`, amount).
+Asked = tuple[tuple[int, int], ...]
 
 #: How a task may name them in `executor_config={"resources": ...}`: (our field, how it is read).
 _KEYS: dict[str, tuple[str, Reader]] = {
@@ -111,6 +115,11 @@ class Resources:
         """The four numbers, in the order of the fields."""
         return (self.cpu_millicores, self.memory_bytes, self.gpus, self.disk_bytes)
 
+    @property
+    def asked(self) -> Asked:
+        """The amounts above zero, each with its index: what is not asked need not be looked at."""
+        return tuple((index, amount) for index, amount in enumerate(self.amounts) if amount)
+
     def __add__(self, other: Resources) -> Resources:
         return _of(mine + theirs for mine, theirs in zip(self.amounts, other.amounts, strict=True))
 
@@ -133,7 +142,7 @@ class Resources:
 
     def fits(self, room: Resources) -> bool:
         """Tell whether that room has enough of each."""
-        return all(mine <= theirs for mine, theirs in zip(self.amounts, room.amounts, strict=True))
+        return all(map(le, self.amounts, room.amounts))
 
     def times_in(self, room: Resources) -> int:
         """Return how many of these fit side by side into that room.

@@ -8,15 +8,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from orrery.executor.node import Node, RunningTask
-    from orrery.executor.resources import Resources
-
-#: Amounts above zero only, as (index of the resource, amount).
-Need = tuple[tuple[int, int], ...]
+    from orrery.executor.resources import Asked, Resources
 
 
-def need(resources: Resources) -> Need:
-    """Return what of those resources must be there: what is not asked is not looked at."""
-    return tuple((index, amount) for index, amount in enumerate(resources.amounts) if amount)
+#: One amount for each field of `Resources`, in their order.
+Amounts = tuple[int, int, int, int]
 
 
 class Room:
@@ -36,18 +32,18 @@ class Room:
 
     def occupy(self, task: RunningTask) -> None:
         """Count a task that is there already."""
-        self.take(need(task.resources), starting=task.is_starting)
+        self.take(task.resources.asked, starting=task.is_starting)
 
-    def take(self, what: Need, *, starting: bool = True) -> None:
+    def take(self, asked: Asked, *, starting: bool = True) -> None:
         """Count a task that is placed."""
-        for index, amount in what:
+        for index, amount in asked:
             self.free[index] -= amount
             self.open[index] -= amount
         self.starting += starting
 
-    def keep(self, what: Need, task_id: str) -> None:
+    def keep(self, asked: Asked, task_id: str) -> None:
         """Keep room for a task: whoever is less urgent gets what lies beyond it."""
-        for index, amount in what:
+        for index, amount in asked:
             self.open[index] -= amount
         self.kept_for = task_id
 
@@ -56,23 +52,26 @@ class Room:
         """Whether one more task may start now."""
         return self.starting < self.node.max_starting
 
-    def has_open(self, what: Need) -> bool:
+    def has_open(self, asked: Asked) -> bool:
         """Tell whether there is room that is kept for nobody."""
-        return all(amount <= self.open[index] for index, amount in what)
+        for index, amount in asked:  # noqa: SIM110 (three times as fast as all())
+            if amount > self.open[index]:
+                return False
+        return True
 
-    def has_free(self, what: Need) -> bool:
+    def has_free(self, asked: Asked) -> bool:
         """Tell whether there is room, kept or not."""
-        return all(amount <= self.free[index] for index, amount in what)
+        return all(amount <= self.free[index] for index, amount in asked)
 
     def could_hold(self, resources: Resources) -> bool:
         """Tell whether there would be room if nothing else ran."""
         return resources.fits(self.node.allocatable)
 
-    def shortfall(self, what: Need) -> float:
+    def shortfall(self, asked: Asked) -> float:
         """Return how much must end before there is room: the largest lacking share of the node."""
         total = self.node.allocatable.amounts
         return max(
-            (max(0, amount - self.free[index]) / max(1, total[index]) for index, amount in what), default=0.0
+            (max(0, amount - self.free[index]) / max(1, total[index]) for index, amount in asked), default=0.0
         )
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from orrery.local.api import Api
 
 #: How long a DAG may take to appear after a start, in seconds.
-_APPEAR_SECONDS = 60
+_APPEAR_SECONDS = 30
 _LOOK_SECONDS = 0.5
 #: How long the api-server may be away while a run is followed, in seconds.
 _SILENCE_SECONDS = 60

@@ -76,14 +76,15 @@ class Starter:
             else:
                 self.deployment.clear_leftovers()
                 ports.require_free(port or self.plan.port)
+            was_up = self.deployment.is_up()
             try:
                 self._start(self._ports(port))
+                self._await(AIRFLOW_COMPONENTS)
             except BaseException:
-                # A start that failed leaves nothing behind; what ran before we came stays.
-                if not self.deployment.is_up():
+                # A start that failed or was interrupted leaves nothing behind; what ran before stays.
+                if not was_up:
                     self.deployment.stop()
                 raise
-            self._await(AIRFLOW_COMPONENTS)
             with client(self.state) as api:
                 api.warm_up()
                 seeding.apply(self.plan.seeds, api, report=self._progress.note)

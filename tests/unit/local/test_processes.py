@@ -195,6 +195,7 @@ def test_a_pid_is_ours_only_with_its_program_and_its_argument(tmp_path: Path) ->
         assert not processes.is_running(child.pid, program=name, argument=tmp_path / "other")
     assert not processes.is_running(child.pid, program=name, argument=tmp_path)
 
+
 @needs_root
 def test_a_fork_that_hides_its_memory_counts_with_what_it_has_over_its_parent() -> None:
     # Given a process of another user whose child is a fork of it, and a reader without special rights
