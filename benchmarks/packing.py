@@ -16,7 +16,6 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from orrery.executor.ageing import Ageing
 from orrery.executor.backlog import Backlog, PendingTask
 from orrery.executor.node import Node, RunningTask
 from orrery.executor.packing import place
@@ -26,6 +25,7 @@ from orrery.executor.resources import Resources
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from orrery.executor.ageing import Ageing
     from orrery.executor.placement import Placements
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

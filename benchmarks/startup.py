@@ -118,7 +118,8 @@ class Stock:
     def start(self) -> None:
         since = time.time()
         environment = {
-            "PATH": os.environ["PATH"],
+            # standalone starts its components as `airflow`, from the PATH.
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "HOME": os.environ["HOME"],
             MARK: str(self.folder),
             "ORRERY_DEFAULTS": "off",
@@ -144,16 +145,12 @@ class Stock:
 
     def stop(self) -> None:
         if self.running:
+            database = psutil.Process(self.postgres.pid)
+            spared = {database.pid, *(child.pid for child in database.children())}
+            asked = [process for process in marked(str(self.folder)) if process.pid not in spared]
             # As a person's Ctrl-C: the whole group gets it.
             os.killpg(self.running.pid, signal.SIGINT)
-            _, alive = psutil.wait_procs(
-                [
-                    p
-                    for p in marked(str(self.folder))
-                    if p.pid != self.postgres.pid and "postgres" not in p.name()
-                ],
-                timeout=60,
-            )
+            _, alive = psutil.wait_procs(asked, timeout=60)
             for process in alive:
                 process.kill()
             self.running.wait()
