@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from heapq import heapify, heappop, heappush
-from operator import truediv
 from typing import TYPE_CHECKING
 
 from orrery.executor.ageing import Ageing, Overtakers, Policy
@@ -17,15 +16,14 @@ from orrery.executor.backlog import Backlog, arrival
 from orrery.executor.fleet import Fleet
 from orrery.executor.placement import NeverFits, NoNode, Placement, Placements, Waiting
 from orrery.executor.reasons import never_fits
+from orrery.executor.turn import Turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from orrery.executor.backlog import Line, PendingTask
-    from orrery.executor.fleet import QueueRooms
+    from orrery.executor.backlog import PendingTask
     from orrery.executor.node import Node, RunningTask
-    from orrery.executor.room import Room
 
 #: (minus priority, _AGED | _FRESH, minus dominant share when fresh, arrival): unique, least first.
 _Rank = tuple[int, int, float, tuple["datetime", str]]
@@ -55,51 +53,6 @@ def place(
     return _Round(Fleet(nodes, running), now, policy, ageing).run(backlog)
 
 
-class _Turn:
-    """A line in this round: whose turn it is in it, and where they may go."""
-
-    __slots__ = ("at", "line", "queue", "rooms", "scarcest", "share")
-
-    def __init__(self, line: Line, queue: QueueRooms, total: list[float]) -> None:
-        self.line = line
-        self.queue = queue
-        self.rooms = queue.ready
-        shares = list(map(truediv, line.amounts, total))
-        self.share = max(shares)
-        #: Index of the resource of which it asks the largest share.
-        self.scarcest = shares.index(self.share)
-        self.at = 0
-
-    @property
-    def task(self) -> PendingTask:
-        return self.line.tasks[self.at]
-
-    @property
-    def is_over(self) -> bool:
-        return self.at >= len(self.line.tasks)
-
-    def best(self) -> Room | None:
-        """Return where its task goes: no GPUs idled, then warm, then least left of what is asked most."""
-        if self.queue.is_stuck(self.line):
-            return None
-        # Where there was no room a moment ago there is none now.
-        self.rooms = [room for room in self.rooms if room.may_start and room.has_open(self.line.asked)]
-        if not self.rooms:
-            self.queue.note_stuck(self.line)
-            return None
-        bundle = self.task.bundle
-        needs_gpu = self.line.resources.gpus > 0
-        return min(
-            self.rooms,
-            key=lambda room: (
-                not needs_gpu and room.node.allocatable.gpus > 0,
-                bundle not in room.node.warm,
-                room.open[self.scarcest],
-                room.node.name,
-            ),
-        )
-
-
 class _Round:
     """The working state of one call."""
 
@@ -110,13 +63,13 @@ class _Round:
         self._ageing = ageing
         self._placed: list[Placement] = []
         self._on: dict[str, list[PendingTask]] = defaultdict(list)
-        self._waiting: list[tuple[_Rank, _Turn]] = []
+        self._waiting: list[tuple[_Rank, Turn]] = []
         self._reserved: dict[str, str] = {}
 
     def run(self, backlog: Backlog) -> Placements:
         no_node: list[NoNode] = []
         too_large: list[NeverFits] = []
-        turns: list[tuple[_Rank, _Turn]] = []
+        turns: list[tuple[_Rank, Turn]] = []
         for line in backlog.lines:
             queue = self._fleet.queue(line.queue)
             if queue is None:
@@ -125,7 +78,7 @@ class _Round:
                 reason = never_fits(line.resources, line.queue, queue.serving)
                 too_large.append(NeverFits(tasks=tuple(line.tasks), reason=reason))
             else:
-                turn = _Turn(line, queue, self._fleet.total)
+                turn = Turn(line, queue, self._fleet.total)
                 turns.append((self._rank(turn), turn))
         self._fill(turns)
         return Placements(
@@ -139,7 +92,7 @@ class _Round:
             ageing=Ageing(passed_over=self._passed_over(), reserved=self._reserved),
         )
 
-    def _fill(self, turns: list[tuple[_Rank, _Turn]]) -> None:
+    def _fill(self, turns: list[tuple[_Rank, Turn]]) -> None:
         """Let the most urgent task of all lines choose, until every line is empty or stuck.
 
         A line whose first task finds no room is stuck for this round: room only becomes less.
@@ -162,13 +115,13 @@ class _Round:
             if not turn.is_over:
                 heappush(turns, (self._rank(turn), turn))
 
-    def _rank(self, turn: _Turn) -> _Rank:
+    def _rank(self, turn: Turn) -> _Rank:
         task = turn.task
         if self._ageing.has_aged(task, now=self._now, policy=self._policy):
             return (-task.priority, _AGED, 0.0, arrival(task))
         return (-task.priority, _FRESH, -turn.share, arrival(task))
 
-    def _reserve(self, turn: _Turn) -> None:
+    def _reserve(self, turn: Turn) -> None:
         """Keep one node for a task that has aged: where the least has to end before it fits.
 
         Only a node that could hold it, that takes tasks and that is kept for nobody more urgent. It

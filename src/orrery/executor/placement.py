@@ -83,10 +83,14 @@ class Placements:
     #: To be handed to the next round.
     ageing: Ageing
 
+    @property
+    def unplaced(self) -> tuple[Waiting | NoNode | NeverFits, ...]:
+        """All that was not placed."""
+        return (*self.waiting, *self.no_node, *self.never_fits)
+
     def reasons(self) -> dict[str, str]:
         """Return why each task that was not placed was not, by its id."""
-        groups: tuple[Waiting | NoNode | NeverFits, ...] = (*self.waiting, *self.no_node, *self.never_fits)
         found: dict[str, str] = {}
-        for group in groups:
+        for group in self.unplaced:
             found |= dict.fromkeys((task.id for task in group.tasks), group.reason)
         return found

@@ -1,4 +1,4 @@
-"""Amounts of CPU, memory, disk and GPUs: read from what people write, written as people read it.
+"""Amounts of CPU, memory, disk and GPUs, read from what people write (`notation` writes them).
 
 The notation is Kubernetes': `500m` is half a CPU, `1Gi` is 1024^3 bytes, `250M` is 250 million bytes.
 """
@@ -6,13 +6,9 @@ The notation is Kubernetes': `500m` is half a CPU, `1Gi` is 1024^3 bytes, `250M`
 from __future__ import annotations
 
 import re
-from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
-from typing import TYPE_CHECKING, Literal
+from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
 
 from orrery.errors import InputError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 MIB = 1024**2
 GIB = 1024**3
@@ -111,37 +107,6 @@ def gpus(value: object, *, key: str = "gpu") -> int:
     return int(number)
 
 
-def cpu_notation(amount_millicores: int) -> str:
-    """Return Kubernetes' notation: `2`, `500m`."""
-    whole, rest = divmod(amount_millicores, 1000)
-    return f"{amount_millicores}m" if rest else str(whole)
-
-
-def bytes_notation(amount_bytes: int) -> str:
-    """Return Kubernetes' notation in the largest unit that says it exactly: `1Gi`, `1536Mi`, `1000001`."""
-    return _exactly(amount_bytes, {unit: size for unit, size in _BINARY.items() if unit not in ("Pi", "Ei")})
-
-
-def cpu_text(amount_millicores: int) -> str:
-    """Return words for people: `0.5 CPU`."""
-    return f"{amount_millicores / 1000:.3f}".rstrip("0").rstrip(".") + " CPU"
-
-
-def bytes_text(amount_bytes: int, *, rounding: Literal["nearest", "up", "down"] = "nearest") -> str:
-    """Return words for people: `1.2 GiB`, `512 MiB`.
-
-    Who compares two amounts rounds what is asked up and what is there down: then the words never say
-    that 2 GiB do not fit into 2 GiB.
-    """
-    name, size = next(
-        ((name, size) for name, size in (("TiB", 1024 * GIB), ("GiB", GIB)) if amount_bytes >= size),
-        ("MiB", MIB),
-    )
-    mode = {"nearest": ROUND_HALF_EVEN, "up": ROUND_CEILING, "down": ROUND_FLOOR}[rounding]
-    number = (Decimal(amount_bytes) / size).quantize(Decimal("0.01"), rounding=mode)
-    return f"{number:f}".rstrip("0").rstrip(".") + f" {name}"
-
-
 def _bytes(value: object, key: str) -> int:
     number, unit = _split(value, key, _BYTES_EXPECTED)
     if unit not in _BYTE_UNITS:
@@ -190,13 +155,6 @@ def _meant(value: object) -> str:
     letter = unit[:1].upper() if unit.lower() not in ("m", "b", "bytes") else ""
     meant = f"{letter}i" if letter and f"{letter}i" in _BINARY else "Mi"
     return f"'{number}{meant}' if that is what you meant, or another amount such as '2Gi'"
-
-
-def _exactly(amount: int, units: Mapping[str, int]) -> str:
-    for unit, size in sorted(units.items(), key=lambda item: -item[1]):
-        if amount and amount % size == 0:
-            return f"{amount // size}{unit}"
-    return str(amount)
 
 
 def _shown(value: object) -> str:

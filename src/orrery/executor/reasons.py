@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orrery.executor import quantity
+from orrery.executor import notation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,18 +78,18 @@ def _short(room: Room, resources: Resources, *, is_kept: bool, others: int) -> s
 def _amount(index: int, amount: int) -> str:
     match index:
         case 0:
-            return quantity.cpu_text(amount)
+            return notation.cpu_text(amount)
         case 2:
             return f"{amount} GPU"
-    return quantity.bytes_text(amount, rounding="up") + (" disk" if index == 3 else "")
+    return notation.bytes_text(amount, rounding="up") + (" disk" if index == 3 else "")
 
 
 def _free_of(index: int, free: int, total: int) -> str:
     """Return `1.2 GiB free of 8 GiB`."""
     if index in (0, 2):
         return f"{_amount(index, free)} free of {_amount(index, total).split()[0]}"
-    left = quantity.bytes_text(free, rounding="down")
-    return f"{left} free of {quantity.bytes_text(total)}" + (" disk" if index == 3 else "")
+    left = notation.bytes_text(free, rounding="down")
+    return f"{left} free of {notation.bytes_text(total)}" + (" disk" if index == 3 else "")
 
 
 def _and(parts: Sequence[str]) -> str:

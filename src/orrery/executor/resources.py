@@ -9,7 +9,7 @@ from decimal import ROUND_CEILING, Decimal
 from operator import le
 from typing import TYPE_CHECKING
 
-from orrery.executor import quantity
+from orrery.executor import notation, quantity
 from orrery.executor.quantity import ResourceError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Resources:
     def __post_init__(self) -> None:
         for name, amount in zip(FIELDS, self.amounts, strict=True):
             if type(amount) is not int or amount < 0:
-                raise ResourceError(name, amount, "it must be an integer, 0 or more", expected="one")
+                raise ResourceError(name, amount, "it is no amount", expected="an integer, 0 or more")
 
     @classmethod
     def parse(cls, value: object, *, default: Resources | None = None) -> Resources:
@@ -94,20 +94,20 @@ class Resources:
     def kubernetes(self) -> dict[str, str]:
         """Return `resources.requests` of a pod; `parse` reads it back."""
         requests = {
-            "cpu": quantity.cpu_notation(self.cpu_millicores),
-            "memory": quantity.bytes_notation(self.memory_bytes),
+            "cpu": notation.cpu_notation(self.cpu_millicores),
+            "memory": notation.bytes_notation(self.memory_bytes),
         }
         if self.gpus:
             requests[_KUBERNETES_NAMES["gpu"]] = str(self.gpus)
         if self.disk_bytes:
-            requests[_KUBERNETES_NAMES["disk"]] = quantity.bytes_notation(self.disk_bytes)
+            requests[_KUBERNETES_NAMES["disk"]] = notation.bytes_notation(self.disk_bytes)
         return requests
 
     def __str__(self) -> str:
         """Return words for people: `0.5 CPU, 1 GiB, 1 GPU, 10 GiB disk`."""
-        parts = [quantity.cpu_text(self.cpu_millicores), quantity.bytes_text(self.memory_bytes)]
+        parts = [notation.cpu_text(self.cpu_millicores), notation.bytes_text(self.memory_bytes)]
         parts += [f"{self.gpus} GPU"] if self.gpus else []
-        parts += [f"{quantity.bytes_text(self.disk_bytes)} disk"] if self.disk_bytes else []
+        parts += [f"{notation.bytes_text(self.disk_bytes)} disk"] if self.disk_bytes else []
         return ", ".join(parts)
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orrery.config.capacity import Machine
@@ -48,6 +48,7 @@ def test_a_reserve_that_leaves_nothing_is_refused() -> None:
         capacity.allocatable(total, Resources(memory_bytes=4 * GIB))
 
 
+@settings(deadline=None)
 @given(st.floats(0.1, 512), st.integers(64 * MIB, 4096 * GIB), st.integers(0, 10_000 * GIB))
 def test_tasks_never_get_more_than_the_machine_has(cores: float, memory: int, disk: int) -> None:
     total = capacity.totals(Machine(cores=cores, memory_bytes=memory), disk_bytes=disk)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orrery.executor.quantity import GIB, MIB
@@ -111,6 +111,7 @@ def test_the_default_memory_fits_the_machine(cores: int, memory_gib: float, expe
     assert default_resources(node) == Resources(cpu_millicores=200, memory_bytes=expected_mib * MIB)
 
 
+@settings(deadline=None)
 @given(st.integers(2, 512_000), st.integers(4 * MIB, 4096 * GIB))
 def test_at_least_two_defaults_fit_and_at_most_five_a_core(millicores: int, memory: int) -> None:
     node = Resources(cpu_millicores=millicores, memory_bytes=memory)

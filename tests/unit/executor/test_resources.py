@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orrery.executor.quantity import GIB, MIB
@@ -30,6 +30,7 @@ ASKED = st.builds(
 NOTHING = Resources()
 
 
+@settings(deadline=None)
 @given(ANY, ANY, ANY)
 def test_adding_is_commutative_and_associative_with_nothing_as_zero(
     a: Resources, b: Resources, c: Resources
@@ -39,11 +40,13 @@ def test_adding_is_commutative_and_associative_with_nothing_as_zero(
     assert a + NOTHING == a
 
 
+@settings(deadline=None)
 @given(ANY, ANY)
 def test_what_was_added_can_be_subtracted(a: Resources, b: Resources) -> None:
     assert (a + b) - b == a
 
 
+@settings(deadline=None)
 @given(ANY, ANY)
 def test_fitting_means_exactly_that_subtraction_leaves_something(task: Resources, room: Resources) -> None:
     if task.fits(room):
@@ -53,6 +56,7 @@ def test_fitting_means_exactly_that_subtraction_leaves_something(task: Resources
             room - task
 
 
+@settings(deadline=None)
 @given(ANY, ANY)
 def test_fitting_is_a_partial_order(a: Resources, b: Resources) -> None:
     assert a.fits(a)
@@ -60,6 +64,7 @@ def test_fitting_is_a_partial_order(a: Resources, b: Resources) -> None:
     assert (a.fits(b) and b.fits(a)) == (a == b)
 
 
+@settings(deadline=None)
 @given(ANY, ANY)
 def test_less_than_nothing_is_never_left(a: Resources, b: Resources) -> None:
     assert a.without(b).fits(a)
@@ -67,6 +72,7 @@ def test_less_than_nothing_is_never_left(a: Resources, b: Resources) -> None:
         assert a.without(b) == a - b
 
 
+@settings(deadline=None)
 @given(ASKED, ANY)
 def test_as_many_fit_side_by_side_as_said_and_not_one_more(task: Resources, room: Resources) -> None:
     times = task.times_in(room)
@@ -79,6 +85,7 @@ def test_how_often_nothing_fits_has_no_answer() -> None:
         NOTHING.times_in(Resources(cpu_millicores=1))
 
 
+@settings(deadline=None)
 @given(ANY)
 def test_scaling_by_one_changes_nothing_and_by_a_half_rounds_up(a: Resources) -> None:
     assert a.scaled(1) == a
@@ -86,11 +93,13 @@ def test_scaling_by_one_changes_nothing_and_by_a_half_rounds_up(a: Resources) ->
     assert a.fits(a.scaled(0.5) + a.scaled(0.5))
 
 
+@settings(deadline=None)
 @given(ANY)
 def test_json_brings_it_back(a: Resources) -> None:
     assert Resources.from_mapping(json.loads(json.dumps(a.as_mapping()))) == a
 
 
+@settings(deadline=None)
 @given(ASKED)
 def test_a_pod_request_reads_back_as_the_same(a: Resources) -> None:
     assert Resources.parse(a.kubernetes()) == a
@@ -146,6 +155,7 @@ def test_only_whole_amounts_by_their_names_are_resources(amounts: dict[str, Any]
         Resources.from_mapping(amounts)
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from(["cpu", "memory", "gpu", "disk", "ephemeral-storage"]) | st.text(max_size=5),
