@@ -208,8 +208,15 @@ def timed(work: Callable[[], None]) -> float:
 
 def measure(make: Callable[[], Stock | Orrery], *, idle_seconds: int) -> dict[str, float]:
     contender = make()
+    try:
+        contender.prepare()
+        return figures_of(contender, idle_seconds=idle_seconds)
+    finally:
+        contender.end()
+
+
+def figures_of(contender: Stock | Orrery, *, idle_seconds: int) -> dict[str, float]:
     mark = str(contender.folder)
-    contender.prepare()
     before = cpu_seconds(marked(mark))
     figures = {"first start, wall s": timed(contender.start)}
     figures["first start, CPU s"] = cpu_seconds(marked(mark)) - before
@@ -224,7 +231,6 @@ def measure(make: Callable[[], Stock | Orrery], *, idle_seconds: int) -> dict[st
     processes = marked(mark)
     figures["at rest, PSS MB"] = pss_bytes(processes) / 2**20
     figures["at rest, processes"] = len(processes)
-    contender.end()
     return figures
 
 
@@ -234,6 +240,8 @@ def main() -> None:
     parser.add_argument("--idle-seconds", type=int, default=30)
     parser.add_argument("--csv", type=Path, help="write every figure of every round there")
     arguments = parser.parse_args()
+    # A shell starts what it runs in the background with Ctrl-C ignored, and our children would inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
     site_packages = Path(next(path for path in sys.path if path.endswith("site-packages")))
     programs = postgres.programs(site_packages)

@@ -47,6 +47,7 @@ class _Finder:
 
                 if apply(os.environ):
                     _collect_garbage_seldom()
+                _watch_for_early_fixes(os.environ)
                 sys.meta_path.remove(self)
             execute(module)
 
@@ -110,6 +111,15 @@ def apply(environ: "MutableMapping[str, str]") -> bool:
     return True
 
 
+def _watch_for_early_fixes(environ: "MutableMapping[str, str]") -> None:
+    """Let Airflow be mended while it loads, whoever configures it: ORRERY_DEFAULTS=off is about settings."""
+    from orrery.backports import hook, registry
+
+    fixes, notes = registry.chosen(environ.get("ORRERY_EARLY_FIXES", ""))
+    hook.watch(fixes)
+    _report(environ, notes)
+
+
 def _collect_garbage_seldom() -> None:
     """Let a starting component import Airflow without searching its modules for garbage a hundred times.
 
@@ -146,7 +156,7 @@ def _replace(
             environ[name] = value
 
 
-def _report(environ: "MutableMapping[str, str]", notes: "list[Note]") -> None:
+def _report(environ: "MutableMapping[str, str]", notes: "Sequence[Note]") -> None:
     """Write each note on stderr once per process tree: what was said is marked in the environment."""
     from orrery.config.applied import REPORTED
 

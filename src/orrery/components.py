@@ -19,6 +19,8 @@ class Component:
     airflow_arguments: tuple[str, ...] | None
     #: Its key in Airflow's /api/v2/monitor/health, when it sends heartbeats there.
     health_key: str | None = None
+    #: Its `job_type` in Airflow's table of jobs.
+    job_type: str | None = None
     #: How its start is known to be over.
     probe: Literal["http", "heartbeat", "ready"] = "heartbeat"
     #: How long it may take to stop, in seconds, before it is killed.
@@ -41,19 +43,19 @@ AIRFLOW_COMPONENTS: tuple[Component, ...] = (
         name="scheduler",
         airflow_arguments=("scheduler", "--skip-serve-logs"),
         health_key="scheduler",
+        job_type="SchedulerJob",
     ),
     Component(
         name="dag-processor",
         airflow_arguments=("dag-processor",),
         health_key="dag_processor",
+        job_type="DagProcessorJob",
     ),
-    # Airflow's triggerer may miss the end of its own child and then waits 10 s for nothing; what it
-    # watches is in the database, so it is not waited for.
     Component(
         name="triggerer",
         airflow_arguments=("triggerer", "--skip-serve-logs"),
         health_key="triggerer",
-        grace_seconds=2,
+        job_type="TriggererJob",
     ),
 )
 

@@ -318,7 +318,7 @@ def test_settings_of_an_astro_project_are_applied(project: Path, cli: Any, free_
         "import os\nfrom airflow.sdk import DAG\nfrom include.words import GREETING\n"
         "with DAG('reads', schedule=None, description=GREETING + os.environ['FROM_ENV_FILE']):\n    pass\n"
     )
-    (project / ".env").write_text("FROM_ENV_FILE=' and .env'\n")
+    (project / ".env").write_text("FROM_ENV_FILE=' and .env'\nAIRFLOW__SCHEDULER__DAG_DIR_LIST_INTERVAL=7\n")
     (project / "airflow_settings.yaml").write_text(
         "airflow:\n"
         "  connections:\n    - {conn_id: store, conn_type: http, conn_host: example.org, conn_port: 80}\n"
@@ -329,15 +329,38 @@ def test_settings_of_an_astro_project_are_applied(project: Path, cli: Any, free_
     # When it is started as it is
     started = cli(project, "up", "-d", "--port", str(free_port))
     assert started.code == 0, started.err
-    # Then its entries are there, its folders are importable, and none of its files was touched
+    # Then an old name of a setting is told, once, on the terminal
+    assert started.err.count("AIRFLOW__SCHEDULER__DAG_DIR_LIST_INTERVAL") == 1
+    logs = (project / ".orrery" / "logs").glob("*.log")
+    assert not [log for log in logs if "orrery: AIRFLOW__SCHEDULER__DAG_DIR" in log.read_text()]
+    # And its entries are there, its folders are importable, and none of its files was touched
     with signed_in(cli(project, "status", "-o", "json").json()) as client:
         assert client.get("/api/v2/connections/store").json()["host"] == "example.org"
         assert client.get("/api/v2/pools/narrow").json()["slots"] == 2
         assert client.get("/api/v2/variables/colour").json()["value"] == "blue"
         until(lambda: client.get("/api/v2/dags/reads").is_success)
         assert client.get("/api/v2/dags/reads").json()["description"] == "from include and .env"
-    for path, content in untouched.items():
-        assert path.read_bytes() == content
+        for path, content in untouched.items():
+            assert path.read_bytes() == content
+        # And an entry that is added later is there after a restart
+        with (project / "airflow_settings.yaml").open("a") as file:
+            file.write("    - {variable_name: shape, variable_value: round}\n")
+        assert cli(project, "restart", "triggerer").code == 0
+        assert client.get("/api/v2/variables/shape").json()["value"] == "round"
+    # But what only a new start can change is refused
+    (project / "orrery.yaml").write_text(f"local: {{port: {free_port}}}\n")
+    refused = cli(project, "restart", "triggerer")
+    assert refused.code == 4
+    assert "orrery down; then: orrery up" in refused.err
+
+
+def test_without_our_defaults_a_deployment_works_all_the_same(
+    project: Path, cli: Any, free_port: int
+) -> None:
+    off = {"ORRERY_DEFAULTS": "off"}
+    ran = cli(project, "up", "-d", "--port", str(free_port), "--trigger", "hello", env=off)
+    assert ran.code == 0, ran.err
+    assert "hello: success" in ran.out
 
 
 def test_a_database_of_ones_own_is_used_and_migrated(

@@ -170,9 +170,36 @@ def test_looking_for_airflow_is_not_using_it(tmp_path: Path) -> None:
     assert not (tmp_path / "home").exists()
 
 
-def test_the_finder_goes_when_its_work_is_done(tmp_path: Path) -> None:
-    code = "n = len(sys.meta_path); import airflow; print(n - len(sys.meta_path))"
-    assert python(tmp_path, code).stdout == "1\n"
+FINDERS = (
+    "def ours():\n"
+    "    types = [type(finder) for finder in sys.meta_path]\n"
+    "    return [kind.__module__ for kind in types if kind.__module__.startswith('orrery')]\n"
+    "print(ours())\nimport airflow\nprint(ours())"
+)
+
+
+def test_the_finder_goes_when_its_work_is_done_and_that_of_the_early_fixes_stays(tmp_path: Path) -> None:
+    done = python(tmp_path, FINDERS)
+    assert done.stdout == "['orrery.boot']\n['orrery.backports.hook']\n", done.stderr
+
+
+def test_without_early_fixes_no_finder_stays(tmp_path: Path) -> None:
+    done = python(tmp_path, FINDERS, ORRERY_EARLY_FIXES="off")
+    assert done.stdout == "['orrery.boot']\n[]\n", done.stderr
+
+
+def test_early_fixes_are_no_settings_and_stay_without_our_defaults(tmp_path: Path) -> None:
+    assert "orrery.backports.hook" in python(tmp_path, FINDERS, ORRERY_DEFAULTS="off").stdout
+
+
+def test_an_unknown_early_fix_is_told_once_in_a_tree_of_processes(tmp_path: Path) -> None:
+    code = (
+        "import airflow, os, subprocess\n"
+        "start = f'import sys; sys.path[:0] = {sys.path[:2]!r}; import orrery.boot; orrery.boot.install()'\n"
+        "subprocess.run([sys.executable, '-S', '-c', start + '; import airflow'], check=True)\n"
+    )
+    done = python(tmp_path, code, ORRERY_EARLY_FIXES="gone")
+    assert done.stderr.count("no early fix of this release") == 1, done.stderr
 
 
 def test_after_a_failure_airflow_cannot_be_loaded_half_configured(tmp_path: Path) -> None:

@@ -12,21 +12,24 @@ from orrery.cli.output import Format, output_option, print_facts, print_json, pr
 
 if TYPE_CHECKING:
     from orrery.config.explain import Configuration
+    from orrery.local.plan import Plan, Ports
+    from orrery.project.layout import Project
 
 
 @click.group()
 def config() -> None:
     """List and explain settings: the user's, Orrery's defaults and Airflow's.
 
-    Inside a project this is what its local deployment runs with: the shell's environment over the
-    project's .env, its airflow.cfg, and the defaults of the local profile.
+    Inside a project this is what its local deployment runs with: what the deployment itself sets, the
+    shell's environment over the project's .env, its airflow.cfg, and the defaults of the local profile.
     """
 
 
 profile_option = click.option(
     "--profile",
     type=click.Choice(["none", "local"]),
-    help="Whose defaults to use. Default: local in a project, else ORRERY_PROFILE.",
+    help="Whose defaults to use; none leaves the project out. "
+    "Default: local in a project, else ORRERY_PROFILE.",
 )
 
 
@@ -35,7 +38,11 @@ profile_option = click.option(
 @profile_option
 @output_option
 def list_(*, changed: bool, profile: str | None, output: Format) -> None:
-    """List every option of Airflow with its value and who has set it."""
+    """List every option of Airflow with its value and who has set it.
+
+    Sources: environment and airflow.cfg are yours; deployment is what `orrery up` sets for its own
+    layout; orrery and airflow are defaults.
+    """
     explanations = [each for each in _configuration(profile).all() if each.is_changed or not changed]
     if output == "json":
         import dataclasses
@@ -76,17 +83,29 @@ def explain(*, name: str, profile: str | None, output: Format) -> None:
 
 
 def _configuration(profile: str | None) -> Configuration:
+    project = _project() if profile != "none" else None
+    return _of_shell(profile) if project is None else _of_project(project)
+
+
+def _project() -> Project | None:
+    from orrery.project.layout import NoProject, find_project
+
+    try:
+        return find_project(Path())
+    except NoProject:
+        return None
+
+
+def _of_shell(profile: str | None) -> Configuration:
+    """Return what a process of this shell would have."""
     from orrery.config import capacity
     from orrery.config.applied import users_environment
     from orrery.config.explain import configuration
     from orrery.config.settings import load_settings
 
     environment = users_environment(os.environ)
-    root = _project_root()
-    if root is not None:
-        environment = _project_environment(root, environment)
     settings = load_settings(environment)
-    chosen = profile or ("local" if root is not None else settings.profile)
+    chosen = profile or settings.profile
     return configuration(
         environment,
         settings,
@@ -95,27 +114,56 @@ def _configuration(profile: str | None) -> Configuration:
     )
 
 
-def _project_root() -> Path | None:
-    from orrery.errors import InputError
-    from orrery.project.layout import find_project
+def _of_project(project: Project) -> Configuration:
+    """Return what the components of a project's local deployment have, or would have if it were started.
 
-    try:
-        return find_project(Path.cwd()).root
-    except InputError:
-        return None
+    Raises:
+        InputError: one of the project's files is wrong.
+    """
+    from orrery.cli.context import plan
+    from orrery.config import capacity
+    from orrery.config.applied import users_environment
+    from orrery.config.explain import HIDDEN, Deployment, configuration
+    from orrery.config.secrets import SECRETS
+    from orrery.config.settings import load_settings
+    from orrery.local.plan import component_environment
+
+    wanted = plan(project)
+    user = wanted.user_environment
+    # The database's URL is never shown, so one that does not exist yet need not be made.
+    whole = component_environment(wanted, ports=_ports(wanted), database_url=HIDDEN, connection_url=None)
+    settings = load_settings(whole)
+    if not settings.defaults_on:
+        # The components must share their secrets even then: the deployment makes them.
+        whole |= {secret.variable: HIDDEN for secret in SECRETS if secret.variable not in whole}
+    laid_over = {
+        name: value
+        for name, value in whole.items()
+        if name.startswith("AIRFLOW__") and user.get(name) != value
+    }
+    users = {name: value for name, value in whole.items() if name not in laid_over}
+    users |= {name: user[name] for name in laid_over if name in user}
+    return configuration(
+        users,
+        settings,
+        profile=settings.profile,
+        machine=capacity.machine(),
+        deployment=Deployment(
+            values=laid_over, env_file=frozenset(user.keys() - users_environment(os.environ).keys())
+        ),
+    )
 
 
-def _project_environment(root: Path, environment: dict[str, str]) -> dict[str, str]:
-    """Return the user's part of the environment that `orrery up` gives to the project's components."""
-    from orrery.project.dotenv import read_env_file
+def _ports(wanted: Plan) -> Ports:
+    """Return the ports of the running deployment, else the planned ones."""
+    from orrery.local.plan import Ports
+    from orrery.local.record import Record
+    from orrery.local.supervisor import Supervisor
 
-    whole = {**read_env_file(root / ".env", environment).values, **environment}
-    # A local deployment has its own home, whatever the shell says.
-    whole.pop("AIRFLOW_CONFIG", None)
-    whole["AIRFLOW_HOME"] = str(root / ".orrery" / "airflow")
-    if (root / "airflow.cfg").is_file():
-        whole["AIRFLOW_CONFIG"] = str(root / "airflow.cfg")
-    return whole
+    record = Record.read(wanted.state)
+    if record is not None and Supervisor(wanted.state).is_running():
+        return Ports(api_server=record.port, postgres=record.postgres_port)
+    return Ports(api_server=wanted.port, postgres=None)
 
 
 def _one_line(value: str | None) -> str:

@@ -36,18 +36,24 @@ def starter() -> Starter:
     """
     from orrery.local.start import Starter
     from orrery.project.layout import find_project
+    from orrery.project.notices import notices
 
     project = find_project(Path())
     wanted = plan(project)
-    return Starter(_deployment(project, name=wanted.name), wanted)
+    deployment = _deployment(project, name=wanted.name)
+    for notice in notices(project, runtime=wanted.runtime):
+        deployment.progress.note(notice)
+    return Starter(deployment, wanted)
 
 
 def _deployment(project: Project, *, name: str | None = None, quiet: bool = False) -> LocalDeployment:
+    from orrery.cli.output import colours_wanted
     from orrery.local.deployment import LocalDeployment
     from orrery.local.output import Progress
     from orrery.local.state import State
 
-    return LocalDeployment(State(project.state), name=name or project.name, progress=Progress(quiet=quiet))
+    progress = Progress(quiet=quiet, colours=colours_wanted(os.environ))
+    return LocalDeployment(State(project.state), name=name or project.name, progress=progress)
 
 
 def plan(project: Project) -> Plan:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import click
 
 from orrery.cli.output import Format, output_option, print_json, print_table
-from orrery.errors import InputError, MachineError
+from orrery.errors import MachineError, OrreryError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orrery.local.doctor import Check
+    from orrery.local.doctor import Check, CheckState
     from orrery.project.layout import Project
 
 _MARKS = {"ok": "✓", "weak": "!", "broken": "✗"}
@@ -48,7 +48,7 @@ def _checks() -> Iterator[Check]:
     from orrery.local.doctor import Check, check_machine
     from orrery.local.state import State
     from orrery.local.supervisor import Supervisor
-    from orrery.project.layout import find_project
+    from orrery.project.layout import NoProject, find_project
     from orrery.release import catalogue
 
     known = catalogue.load()
@@ -60,12 +60,11 @@ def _checks() -> Iterator[Check]:
         project = find_project(Path())
         port = plan(project).port
         yield Check(name="project", state="ok", found=str(project.root))
-    except InputError as error:
-        # Outside a project the machine alone is checked; inside, the file is wrong.
-        yield Check(
-            name="project", state="broken" if project else "weak", found=error.message, fix=error.hint
-        )
-    folder = project.state if project else Path.cwd() / ".orrery"
+    except OrreryError as error:
+        # Outside a project the machine alone is checked; inside, a file is wrong or cannot be read.
+        state: CheckState = "weak" if isinstance(error, NoProject) else "broken"
+        yield Check(name="project", state=state, found=error.message, fix=error.hint)
+    folder = project.state if project else _here() / ".orrery"
     yield from check_machine(
         state=folder,
         cache=load_settings(os.environ).cache_dir,
@@ -74,3 +73,10 @@ def _checks() -> Iterator[Check]:
         pythons=line.python_supported or (),
         released=release.date or date.min,
     )
+
+
+def _here() -> Path:
+    try:
+        return Path.cwd()
+    except OSError:  # the folder was deleted under us
+        return Path("/")

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
+import os
+import select
 import sys
+from io import TextIOWrapper
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from orrery import __version__
+from orrery.cli.output import colours_wanted
 from orrery.errors import MachineError, OrreryError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 #: No space, no permission, a read-only or over-full file system: wherever it is met, it is no bug of ours.
 _REFUSED_BY_THE_MACHINE = frozenset(
@@ -31,9 +40,28 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "doctor": ("orrery.cli.doctor", "doctor", "Check this machine and this project."),
 }
 
+#: How alike a command must be to be suggested: `stauts` is like `status`, `bogus` is not like `logs`.
+_ALIKE = 0.7
+
+
+class ReaderHasGone(Exception):  # noqa: N818 - a state, no error
+    """Nobody reads what we write: `orrery logs | head` has seen enough."""
+
 
 class LazyGroup(click.Group):
     """A group whose commands are imported when they run: `orrery --help` stays fast."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Parse the arguments; `--help` writes here."""
+        with _told_of_readers():
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        with _told_of_readers():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the command names in the order of the table."""
@@ -61,10 +89,10 @@ class LazyGroup(click.Group):
         except click.UsageError as error:
             import difflib
 
-            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
-            if near:
-                raise click.UsageError(f"{error.message} Did you mean '{near[0]}'?", ctx) from error
-            raise
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1, cutoff=_ALIKE)
+            question = f" Did you mean '{near[0]}'?" if near else ""
+            # A plain error: newer versions of click would add a suggestion of their own.
+            raise click.UsageError(f"{error.message}{question}", ctx) from error
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -75,23 +103,27 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; print an error as what, why, next step; exit with its code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a sign that the encoding lacks is no reason to fail
     try:
-        # Without standalone mode click returns the code that a command gave to ctx.exit.
-        code = cli.main(standalone_mode=False)
+        # Without standalone mode click returns the code that a command gave to ctx.exit. Colour None
+        # leaves it to click: a terminal gets colours, a file none.
+        code = cli.main(standalone_mode=False, color=None if colours_wanted(os.environ) else False)
         sys.exit(code if isinstance(code, int) else 0)
+    except ReaderHasGone:
+        _write_to_nobody()
+        sys.exit(0)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted.", err=True)
+        _say("Interrupted.")
         sys.exit(130)
     except click.ClickException as error:
-        error.show()
+        with contextlib.suppress(BrokenPipeError):
+            error.show()
         sys.exit(error.exit_code)
     except OrreryError as error:
         _print_error(error)
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # The reader (head, less) has gone; the flush at exit would complain again.
-        sys.stderr.close()
-        sys.exit(0)
     except OSError as error:
         if error.errno not in _REFUSED_BY_THE_MACHINE:
             raise
@@ -106,6 +138,45 @@ def main() -> None:
 
 
 def _print_error(error: OrreryError) -> None:
-    click.echo(f"{click.style('Error:', fg='red', bold=True)} {error.message}", err=True)
+    _say(f"{click.style('Error:', fg='red', bold=True)} {error.message}")
     if error.hint:
-        click.echo(f"{click.style('Next:', fg='cyan', bold=True)} {error.hint}", err=True)
+        _say(f"{click.style('Next:', fg='cyan', bold=True)} {error.hint}")
+
+
+def _say(text: str) -> None:
+    """Write a line to stderr; the exit code tells it to those who do not read."""
+    with contextlib.suppress(BrokenPipeError):
+        click.echo(text, err=True, color=None if colours_wanted(os.environ) else False)
+
+
+@contextlib.contextmanager
+def _told_of_readers() -> Iterator[None]:
+    """Tell a reader that has gone from a broken connection to one of our processes.
+
+    Click would end both without a word and with 1.
+    """
+    try:
+        yield
+    except BrokenPipeError as error:
+        if any(_has_no_reader(stream) for stream in (sys.stdout, sys.stderr)):
+            raise ReaderHasGone from error
+        raise OrreryError(
+            "Another process closed its end of a connection.",
+            hint="See what it wrote: orrery logs; then try again.",
+        ) from error
+
+
+def _has_no_reader(stream: TextIO | None) -> bool:
+    try:
+        poll = select.poll()
+        poll.register(stream.fileno() if stream else -1, 0)
+        return any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0))
+    except (OSError, ValueError):  # no file of the system's
+        return False
+
+
+def _write_to_nobody() -> None:
+    """Let what is still in a buffer go nowhere: the flush at exit would complain."""
+    for stream in (sys.stdout, sys.stderr):
+        if _has_no_reader(stream):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

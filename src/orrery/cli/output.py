@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Literal, TypeVar
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, TextIO, TypeVar
 
 import click
 
 Format = Literal["table", "json"]
 F = TypeVar("F", bound=Callable[..., Any])
+
+#: Columns of a page that nobody looks at.
+_ENDLESS = 100_000
+
+
+def colours_wanted(environment: Mapping[str, str]) -> bool:
+    """Say whether a terminal gets colours: not with NO_COLOR (https://no-color.org), nor with TERM=dumb."""
+    return not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Say whether a person looks at a stream; None is one that was closed before we began."""
+    return stream is not None and stream.isatty()
 
 
 def output_option(command: F) -> F:
@@ -26,13 +41,18 @@ def output_option(command: F) -> F:
 
 def print_json(value: object) -> None:
     """Print a value as indented JSON on stdout; dates and paths become strings."""
-    click.echo(json.dumps(value, indent=2, default=str, ensure_ascii=False))
+    # Where a letter could not be written it is escaped: JSON must not lose any.
+    is_utf = (getattr(sys.stdout, "encoding", None) or "").lower().startswith("utf")
+    click.echo(json.dumps(value, indent=2, default=str, ensure_ascii=not is_utf))
 
 
 def print_table(
     headings: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None
 ) -> None:
-    """Print a plain table for people; `None` becomes an empty cell."""
+    """Print a plain table for people; `None` becomes an empty cell.
+
+    A terminal gets lines that fit; to a pipe or a file each row is one line.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -43,7 +63,15 @@ def print_table(
     for row in rows:
         table.add_row(*("" if cell is None else str(cell) for cell in row))
     # What stands in a cell is shown as it is: a path with brackets is no markup.
-    Console(markup=False, emoji=False).print(table)
+    console = Console(
+        markup=False,
+        emoji=False,
+        width=None if is_terminal(sys.stdout) else _ENDLESS,
+        color_system="auto" if colours_wanted(os.environ) else None,
+    )
+    with console.capture() as printed:
+        console.print(table)
+    click.echo(printed.get(), nl=False)
 
 
 def print_facts(facts: Iterable[tuple[str, object]]) -> None:

@@ -121,7 +121,10 @@ def policy(output: Format) -> None:
 @click.argument("target", metavar="TO")
 @output_option
 def may_upgrade(source: str, target: str, output: Format) -> None:
-    """Say whether a deployment may go from one release to another; exit 1 when it may not."""
+    """Say whether a deployment may go from one release to another; exit 1 when it may not.
+
+    A version that is not in the catalogue is a wrong input: exit 2.
+    """
     from orrery.errors import OrreryError
     from orrery.release import catalogue, upgrade
 
@@ -144,7 +147,7 @@ def may_upgrade(source: str, target: str, output: Format) -> None:
         hint = (
             f"Go in steps: {source} -> {' -> '.join(steps)}."
             if steps
-            else "See 'orrery release list' and docs/upgrade.md."
+            else "See what there is: orrery release list; and what a version promises: orrery release policy"
         )
         raise OrreryError(f"Not allowed: {verdict.why}", hint=hint)
     click.echo(f"{click.style('Allowed.', fg='green', bold=True)} {verdict.why}")
@@ -164,14 +167,16 @@ def _resolved(text: str, known: Catalogue) -> tuple[Line, Release | None]:
 
 
 def _version(text: str, known: Catalogue) -> Version:
-    """Read a full version as it is, known or not, since the verdict speaks about it; else resolve it."""
+    """Resolve a version; one of a line that was not built here need not be known: the verdict says so."""
     from orrery.errors import InputError
     from orrery.release.version import Version
 
     try:
-        return Version.parse(text)
+        version = Version.parse(text)
     except InputError:
         return known.release(text).version
+    line = known.lines_by_number.get(version.major)
+    return version if line and not line.is_built else known.get(version).version
 
 
 def _facts(line: Line, found: Release | None, known: Catalogue, today: date) -> dict[str, Any]:
@@ -274,8 +279,11 @@ def _print_release(facts: dict[str, Any]) -> None:
     )
     if fixes:
         print_table(
-            ("Early fix", "Pull request", "Title", "Why", "Airflow"),
-            (tuple(fix.values()) for fix in fixes),
+            ("Early fix", "Pull request", "Title", "Why", "Applied to"),
+            (
+                (fix["id"], fix["pull_request"] or "none yet", fix["title"], fix["why"], fix["guard"])
+                for fix in fixes
+            ),
         )
     if facts["providers"]:
         print_table(

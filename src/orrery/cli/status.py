@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orrery.cli.output import Format, output_option, print_facts, print_json, print_table
+from orrery.cli.output import Format, is_terminal, output_option, print_facts, print_json, print_table
 
 if TYPE_CHECKING:
     from orrery.local.status import Status
@@ -79,7 +79,7 @@ def print_status(found: Status, *, with_password: bool) -> None:
 def _password(found: Status) -> str:
     """Show the password to a person; to a pipe or a log only where it is."""
     file = Path(found.password_file)
-    if sys.stdout.isatty() and file.exists():
+    if is_terminal(sys.stdout) and file.exists():
         return file.read_text().strip()
     return f"in {file}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 from typing import TYPE_CHECKING, NoReturn
@@ -60,7 +61,8 @@ def up(*, detach: bool, port: int | None, dag_ids: tuple[str, ...], no_open: boo
         if attached and deployment.supervisor.is_running():
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN)
-            click.echo("\nStopping ...", err=True)
+            with contextlib.suppress(OSError):  # whoever read it may have gone
+                click.echo("\nStopping ...", err=True)
             deployment.down()
         raise
     if not succeeded:
@@ -98,7 +100,9 @@ def _open(url: str) -> None:
     import os
     import webbrowser
 
-    if sys.stdout.isatty() and (sys.platform == "darwin" or os.environ.get("DISPLAY")):
+    from orrery.cli.output import is_terminal
+
+    if is_terminal(sys.stdout) and (sys.platform == "darwin" or os.environ.get("DISPLAY")):
         webbrowser.open(url)
 
 

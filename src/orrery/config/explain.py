@@ -7,7 +7,7 @@ Sensitive values never leave this module.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from orrery.config import airflow_file, bundles, defaults, options, plan, secrets
@@ -36,7 +36,7 @@ class Explanation:
     option: str
     variable: str
     value: str | None
-    #: `environment` or `airflow.cfg`, each also `... (old name X)`; `orrery`; `airflow`.
+    #: `environment` or `airflow.cfg`, each also `... (old name X)`; `deployment`; `orrery`; `airflow`.
     source: str
     airflow_default: str | None
     orrery_default: str | None
@@ -46,8 +46,33 @@ class Explanation:
 
     @property
     def is_changed(self) -> bool:
-        """Whether somebody, the user or Orrery, has set the option."""
+        """Whether somebody, the user, the deployment or Orrery, has set the option."""
         return self.source != "airflow"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Deployment:
+    """What a local deployment lays over the user's settings: `values` by variable.
+
+    `env_file` names the user's variables that come from the project's `.env`, not from the shell.
+    """
+
+    values: Mapping[str, str] = field(default_factory=dict)
+    env_file: frozenset[str] = frozenset()
+
+    def note_on(self, given: Given, option: Option) -> str:
+        """Return why a value of the user's is not used."""
+        where = "airflow.cfg"
+        if given.in_environment:
+            where = ".env" if given.name in self.env_file else "the shell"
+        value = _shown(HIDDEN if given.value is None else given.value, hide=option.is_sensitive)
+        # A file or another name loses to the option's variable; that one loses only to a fixed value.
+        why = (
+            "fixes this option"
+            if given.name == option.variable
+            else f"sets {option.variable}, which wins over {given.name}"
+        )
+        return f"Your value {value or '(empty)'} of {where} is not used: orrery up {why}."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +84,7 @@ class Configuration:
     #: Orrery's defaults under the profile; empty when they are switched off.
     defaults: Mapping[tuple[str, str], defaults.Default]
     defaults_on: bool
+    deployment: Deployment
 
     def explain(self, name: str) -> Explanation:
         """Explain the option of that name.
@@ -83,7 +109,10 @@ class Configuration:
         ours, why = self._orrery_default(option)
         value: str | None
         is_bundles = option.key == (bundles.SECTION, bundles.OPTION)
-        if given and not note:
+        if option.variable in self.deployment.values:
+            value, source = self.deployment.values[option.variable], "deployment"
+            note = self.deployment.note_on(given, option) if given else None
+        elif given and not note:
             # What a command or a secrets backend would give stays unknown, and secret.
             text = HIDDEN if given.value is None else given.value
             value = self._with_system_bundle(text) if is_bundles and self.defaults_on else text
@@ -131,9 +160,16 @@ class Configuration:
 
 
 def configuration(
-    environment: Mapping[str, str], settings: Settings, *, profile: str | None, machine: Machine
+    environment: Mapping[str, str],
+    settings: Settings,
+    *,
+    profile: str | None,
+    machine: Machine,
+    deployment: Deployment | None = None,
 ) -> Configuration:
     """Return the configuration that Airflow would have in an environment, which must be the user's alone.
+
+    `deployment` says what is laid over it before Airflow sees it.
 
     Raises:
         InputError: the airflow.cfg cannot be read.
@@ -151,6 +187,7 @@ def configuration(
         situation=Situation(user=user, machine=machine, worker_slots=settings.worker_slots),
         defaults=known.of_profile(profile) if settings.defaults_on else {},
         defaults_on=settings.defaults_on,
+        deployment=deployment or Deployment(),
     )
 
 

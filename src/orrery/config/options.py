@@ -17,6 +17,9 @@ from orrery.errors import InputError
 
 FILE = Path(__file__).with_name("airflow_options.json")
 
+#: From 0 to 1: below it a suggestion would only confuse.
+_LEAST_LIKENESS = 0.6
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Option:
@@ -70,14 +73,31 @@ class Options:
         raise InputError(f"Airflow {self.airflow} has no option '{name}'.", hint=self._nearest(name))
 
     def _nearest(self, name: str) -> str:
-        named_so = [option.name for option in self.all if option.option == name.lower()]
-        if named_so:
-            return f"Name its section too: {', '.join(named_so)}."
-        names = {option.name: option for option in self.all}
-        near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
-        if near:
-            return f"Did you mean '{near[0]}'?"
+        section, option = _parts(name)
+        nearest = max(self.all, key=lambda known: _likeness(known, section, option))
+        named_so = [known.name for known in self.all if known.option == option]
+        if len(named_so) > 1 and _ratio(section, nearest.section) < _LEAST_LIKENESS:
+            return f"Name its section{'' if section else ' too'}: {', '.join(named_so)}."
+        if _ratio(option, nearest.option) >= _LEAST_LIKENESS:
+            return f"Did you mean '{nearest.name}'?"
         return "See them all: orrery config list"
+
+
+def _parts(name: str) -> tuple[str, str]:
+    """Return section and option of what somebody wrote, in lower case; an absent section is empty."""
+    section, _, option = name.lower().removeprefix("airflow__").rpartition("__" if "__" in name else ".")
+    return section, option
+
+
+def _likeness(known: Option, section: str, option: str) -> tuple[float, float, bool, float]:
+    """Rank an option: people mistake the section more often than the name, and often mean `core`."""
+    exact = _ratio(option, known.option)
+    # Rounded, so that of options with nearly the same name the section decides.
+    return round(exact, 1), round(_ratio(section, known.section), 1), known.section == "core", exact
+
+
+def _ratio(one: str, other: str) -> float:
+    return difflib.SequenceMatcher(None, one, other).ratio()
 
 
 def load(path: Path = FILE, *, old_names: tuple[OldName, ...] = ()) -> Options:

@@ -11,11 +11,11 @@ from orrery.config.note import Note
 from orrery.config.user import variable_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from orrery.config.capacity import Machine
     from orrery.config.defaults import Default
-    from orrery.config.user import Given, UserSettings
+    from orrery.config.user import UserSettings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,16 +38,19 @@ class Situation:
 def make(defaults: Mapping[tuple[str, str], Default], situation: Situation) -> Plan:
     """Return what to set: nothing that the user has set, except a merged bundle list and old names."""
     values: dict[str, str] = {}
-    notes: list[Note] = []
     user = situation.user
     for key, default in defaults.items():
         given = user.given(*key)
-        notes += _old_name_notes(user, key, given)
         value = value_of(default, situation) if given is None else given.value if given.old_name else None
         if value is not None:
             values[variable_of(*key)] = value
-    merged, said = _system_bundle(user)
-    return Plan(values=values | merged, notes=(*notes, *said))
+    return Plan(values=values | _system_bundle(user), notes=notes(defaults, user))
+
+
+def notes(defaults: Iterable[tuple[str, str]], user: UserSettings) -> tuple[Note, ...]:
+    """Return what has to be said about the user's settings for the options that have a default of ours."""
+    old_names = [note for key in defaults for note in _old_name_notes(user, key)]
+    return (*old_names, *_system_bundle_notes(user))
 
 
 def value_of(default: Default, situation: Situation) -> str | None:
@@ -79,8 +82,9 @@ def _runs_tasks_here(user: UserSettings) -> bool:
     return first.split(":")[-1].rsplit(".", 1)[-1].strip() == "LocalExecutor"
 
 
-def _old_name_notes(user: UserSettings, key: tuple[str, str], given: Given | None) -> list[Note]:
+def _old_name_notes(user: UserSettings, key: tuple[str, str]) -> list[Note]:
     section, option = key
+    given = user.given(*key)
     today = f"{variable_of(section, option)} ([{section}] {option})"
     notes = [
         Note(
@@ -95,13 +99,16 @@ def _old_name_notes(user: UserSettings, key: tuple[str, str], given: Given | Non
     return notes
 
 
-def _system_bundle(user: UserSettings) -> tuple[dict[str, str], list[Note]]:
+def _system_bundle(user: UserSettings) -> dict[str, str]:
     given = user.given(bundles.SECTION, bundles.OPTION)
-    variable = variable_of(bundles.SECTION, bundles.OPTION)
-    notes = []
-    if given and given.value is None:
-        text = f"{given.name} has no effect: Airflow reads commands and secrets for sensitive options only."
-        notes.append(Note(key=f"ignored:{given.name}", text=text))
-    text_given = expand(given.value, user.environment) if given and given.value is not None else None
-    merged = bundles.with_system_bundle(text_given)
-    return ({variable: merged} if merged is not None else {}), notes
+    text = expand(given.value, user.environment) if given and given.value is not None else None
+    merged = bundles.with_system_bundle(text)
+    return {} if merged is None else {variable_of(bundles.SECTION, bundles.OPTION): merged}
+
+
+def _system_bundle_notes(user: UserSettings) -> list[Note]:
+    given = user.given(bundles.SECTION, bundles.OPTION)
+    if given is None or given.value is not None:
+        return []
+    text = f"{given.name} has no effect: Airflow reads commands and secrets for sensitive options only."
+    return [Note(key=f"ignored:{given.name}", text=text)]

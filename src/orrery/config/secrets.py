@@ -30,6 +30,8 @@ class Secret:
     file: str
     why: str
     instead: tuple[str, str] | None = None
+    #: Random bytes in a new one. A Fernet key has 32, no more and no fewer.
+    size_bytes: int = 32
 
     @property
     def variable(self) -> str:
@@ -50,6 +52,8 @@ SECRETS = (
         file="jwt_secret",
         why="Signs the tokens of users and tasks; every component must hold the same, also after a restart.",
         instead=("api_auth", "jwt_private_key_path"),
+        # Airflow signs with HS512, for which RFC 7518 (section 3.2) asks for 64 bytes.
+        size_bytes=64,
     ),
     Secret(
         section="api",
@@ -93,7 +97,7 @@ def ensure(folder: Path, wanted: Iterable[Secret], *, inherited: Mapping[str, st
     for secret in wanted:
         path = folder / secret.file
         try:
-            value, said = _read_or_make(path)
+            value, said = _read_or_make(path, secret.size_bytes)
         except OSError as error:
             if secret.variable in inherited:
                 values[secret.variable] = inherited[secret.variable]
@@ -110,16 +114,16 @@ def digest(value: str) -> str:
     return "sha256:" + hashlib.sha256(value.encode()).hexdigest()[:16]
 
 
-def new_value() -> str:
-    """Return 32 random bytes in URL-safe base64: the form of a Fernet key, good for the others too."""
-    return base64.urlsafe_b64encode(os.urandom(32)).decode("ascii")
+def new_value(size_bytes: int) -> str:
+    """Return that many random bytes in URL-safe base64: the form of a Fernet key, good for the others too."""
+    return base64.urlsafe_b64encode(os.urandom(size_bytes)).decode("ascii")
 
 
-def _read_or_make(path: Path) -> tuple[str, list[Note]]:
+def _read_or_make(path: Path, size_bytes: int) -> tuple[str, list[Note]]:
     if not path.exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _refuse_open_folder(path.parent)
-        write_once(path, new_value() + "\n")
+        write_once(path, new_value(size_bytes) + "\n")
     notes = _tighten(path)
     value = path.read_text(encoding="utf-8").strip()
     if not value:

@@ -45,6 +45,12 @@ VARIABLES = (
         meaning="`off` leaves Airflow's configuration alone: no defaults, no secrets, no system bundle.",
     ),
     Variable(
+        name="ORRERY_EARLY_FIXES",
+        default="on",
+        meaning="`off` leaves out all early fixes of Airflow's bugs, a list of their ids only these: "
+        "`orrery release show` names them.",
+    ),
+    Variable(
         name="ORRERY_PROFILE",
         default="none",
         meaning="`local` adds the defaults for one person's machine. `orrery up` sets it.",

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
-_HINT = "docs/reference/deployment-file.md lists every key."
-
 
 class Files(Protocol):
     """The little that is needed of a project."""
@@ -62,9 +60,20 @@ def _given(document: Document) -> dict[str, object]:
 
 def _refusal(file: Path, problems: list[Problem]) -> InputError:
     if len(problems) == 1:
-        return InputError(f"{file}:{problems[0].line}: {problems[0].text}", hint=_HINT)
+        return InputError(f"{file}:{problems[0].line}: {problems[0].text}", hint=_hint())
     listed = "\n".join(f"  {file.name}:{problem.line}: {problem.text}" for problem in problems)
-    return InputError(f"{file} has {len(problems)} errors:\n{listed}", hint=_HINT)
+    return InputError(f"{file} has {len(problems)} errors:\n{listed}", hint=_hint())
+
+
+def _hint() -> str:
+    """Name every key, with those of its section."""
+    names = []
+    for key in _keys_at(()):
+        try:
+            names.append(f"{key} ({', '.join(_keys_at((key,)))})")
+        except StopIteration:  # no section
+            names.append(key)
+    return f"The keys of orrery.yaml are {', '.join(names)}."
 
 
 def _problem(document: Document, error: ErrorDetails) -> Problem:

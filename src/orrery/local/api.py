@@ -39,7 +39,7 @@ class Api:
     def health(self) -> dict[str, Any] | None:
         """Return what Airflow says of its components; None when the api-server does not answer."""
         try:
-            answer = self._client.get("/api/v2/monitor/health", timeout=5)
+            answer = self._client.get("/api/v2/monitor/health", timeout=15)
             value = answer.json()
         except (httpx.HTTPError, ValueError):
             return None

@@ -67,10 +67,12 @@ class LocalDeployment:
                 before, states[name] = states.get(name, "running"), program.state
                 if program.state in (before, "stopping"):
                     continue
+                if program.state == "starting":
+                    states[name] = before  # not there yet
                 if program.state in ("restarting", "failed"):
                     why = reason(program, self.state.log(name), self.supervisor.crashes(name))
                     self.progress.failed(name, f"{program.state}: {why}")
-                elif program.state == "running":
+                elif program.state == "running" and before in ("restarting", "failed"):
                     self.progress.note(f"{name} runs again")
             time.sleep(1)
         # Stopped by `down`, which still holds the lock, or killed.

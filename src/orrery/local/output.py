@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 
 
 class Progress:
-    """Lines on stderr, so that stdout stays the result's."""
+    """Lines on stderr, so that stdout stays the result's. `colours`: a terminal gets some."""
 
-    def __init__(self, *, quiet: bool = False) -> None:
-        self._quiet = quiet
-        self._colour = sys.stderr.isatty()
+    def __init__(self, *, quiet: bool = False, colours: bool = True) -> None:
+        # A stream that was closed before we began is None, and print would take stdout for it.
+        self._quiet = quiet or sys.stderr is None
+        self._colour = not self._quiet and colours and sys.stderr.isatty()
         self._start = time.monotonic()
 
     @property
@@ -36,7 +38,10 @@ class Progress:
         self._line(self._paint("!", "33"), text)
 
     def _line(self, mark: str, text: str) -> None:
-        if not self._quiet:
+        if self._quiet:
+            return
+        # Nobody reads any more, or it was closed: what is being started goes on.
+        with contextlib.suppress(BrokenPipeError, ValueError):
             print(f"{mark} {text}", file=sys.stderr, flush=True)
 
     def _paint(self, text: str, colour: str) -> str:

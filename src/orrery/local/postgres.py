@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from orrery.errors import MachineError
 from orrery.local import process, processes
 from orrery.local.sql import DatabaseError, Login, query
-from orrery.local.state import ensure_secret, read_json, write_private
+from orrery.local.state import ensure_secret, write_private
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -222,12 +222,6 @@ def startup_error(said: str, data: Path, *, log: Path | None = None) -> MachineE
         )
     hint = f"Read {log}" if log else "Run 'orrery doctor'"
     return MachineError(f"PostgreSQL could not start: {reason}", hint=f"{hint}, then run 'orrery up' again.")
-
-
-def recorded_port(run: Path) -> int | None:
-    """Return the port that this deployment's server had last time."""
-    port = read_json(run / "deployment.json").get("postgres_port")
-    return port if isinstance(port, int) else None
 
 
 def _last_cause(said: str) -> str:

@@ -109,25 +109,6 @@ def start(
         raise _not_started(command, error) from error
 
 
-def attached(
-    argv: Sequence[str | Path],
-    *,
-    env: Mapping[str, str],
-    cwd: Path | None = None,
-    echo: Callable[[str], None] | None = None,
-) -> int:
-    """Run a program with our own terminal (stdin, stdout, stderr) and return its exit code.
-
-    Raises:
-        MachineError: the program is not there or cannot be started.
-    """
-    command = _command(argv, echo)
-    try:
-        return subprocess.run(command, env=dict(env), cwd=cwd, check=False).returncode
-    except OSError as error:
-        raise _not_started(command, error) from error
-
-
 def _command(argv: Sequence[str | Path], echo: Callable[[str], None] | None) -> list[str]:
     command = [str(part) for part in argv]
     if echo:

@@ -10,11 +10,12 @@ import contextlib
 import json
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orrery.components import AIRFLOW_COMPONENTS, COMPONENTS, POSTGRES, Component
+from orrery.config import notices, secrets
+from orrery.config.settings import load_settings
 from orrery.errors import MachineError, StateError
 from orrery.local import migrations, ports, postgres, seeding
 from orrery.local.api import USERNAME
@@ -22,7 +23,8 @@ from orrery.local.environment import RuntimeEnvironment, ensure_runtime
 from orrery.local.overlay import ensure_overlay
 from orrery.local.plan import Plan, Ports, component_environment
 from orrery.local.processes import MARK
-from orrery.local.sql import Login, query
+from orrery.local.record import Record, digest_of
+from orrery.local.sql import DatabaseError, Login, query
 from orrery.local.state import ensure_secret, read_json, write_private
 from orrery.local.status import Status, client, is_heard, reason
 from orrery.local.supervisor import launch_command
@@ -35,8 +37,10 @@ if TYPE_CHECKING:
 
 #: How long components may take to become healthy before `up` stops waiting for them.
 _START_LIMIT_SECONDS = 180
+#: How long what has been heard of once may seem to be starting still.
+_SETTLE_LIMIT_SECONDS = 30
 #: A pause between two looks at the components while they start.
-_LOOK_SECONDS = 0.2
+_LOOK_SECONDS = 0.3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,10 +89,11 @@ class Starter:
                 if not was_up:
                     self.deployment.stop()
                 raise
+            self._seed()
+            status = self._settled_status()
             with client(self.state) as api:
                 api.warm_up()
-                seeding.apply(self.plan.seeds, api, report=self._progress.note)
-        return self.deployment.status()
+        return status
 
     def restart(self, names: Iterable[str]) -> Status:
         """Restart components with today's settings, requirements and `.env`.
@@ -98,7 +103,7 @@ class Starter:
         """
         with self.deployment.running("restart"):
             chosen = [component for component in COMPONENTS if component.name in set(names)]
-            self._require_same_runtime()
+            self._require_no_difference(chosen)
             self._prepare(self._ports(None))
             for component in chosen:
                 self.supervisor.stop_program(component)
@@ -107,7 +112,8 @@ class Starter:
                 if component is POSTGRES:
                     self._await_postgres()
             self._await([component for component in chosen if component is not POSTGRES])
-        return self.deployment.status()
+            self._seed()
+            return self._settled_status()
 
     # -- the steps of a start ---------------------------------------------------------------------
 
@@ -151,24 +157,29 @@ class Starter:
             database_url=server.url() if server else _sqlalchemy_url(plan.database_url or ""),
             connection_url=server.warehouse_url() if server else None,
         )
+        said = notices.notes(environment, "local")
+        for note in said:
+            self._progress.note(note.text)
+        # Told here, once, and not again in the log of each component.
+        environment |= notices.marked(environment, said)
+        if not load_settings(environment).defaults_on:
+            # Nobody else makes the secrets that the components must share.
+            wanted = [secret for secret in secrets.SECRETS if secret.variable not in environment]
+            environment |= secrets.ensure(self.state.secrets, wanted, inherited={}).values
         password = ensure_secret(self.state.admin_password)
         write_private(self.state.secrets / "simple_auth_manager.json", json.dumps({USERNAME: password}))
         launch = {"command": [str(python), "-m", "airflow"], "environment": environment}
         write_private(self.state.launch_file, json.dumps(launch))
-        write_private(
-            self.state.run / "deployment.json",
-            json.dumps(
-                {
-                    "port": chosen.api_server,
-                    "postgres_port": chosen.postgres,
-                    "runtime": runtime.version,
-                    "python": runtime.python_version,
-                    "providers": runtime.providers,
-                    "programs": str(made.programs),
-                    "prepared_at": datetime.now(UTC).isoformat(),
-                }
-            ),
-        )
+        Record(
+            port=chosen.api_server,
+            postgres_port=chosen.postgres,
+            runtime=runtime.version,
+            python=runtime.python_version,
+            providers=runtime.providers,
+            programs=str(made.programs),
+            planned_port=plan.port,
+            database=digest_of(plan.database_url),
+        ).write(self.state)
         if not self.supervisor.is_running():
             self.supervisor.configure(self._commands(chosen, server))
         return made
@@ -212,12 +223,14 @@ class Starter:
         self._progress.done(POSTGRES.name)
 
     def _await_postgres(self) -> None:
-        record = read_json(self.state.run / "deployment.json")
+        record = Record.read(self.state)
+        if record is None or record.postgres_port is None:
+            return
         server = postgres.Postgres(
-            programs=Path(record["programs"]),
+            programs=Path(record.programs),
             data=self.state.postgres,
             secrets=self.state.secrets,
-            port=record["postgres_port"],
+            port=record.postgres_port,
         )
         server.wait_until_ready(
             is_alive=lambda: self.deployment.state_of(POSTGRES) not in ("failed", "stopped", "restarting"),
@@ -225,16 +238,24 @@ class Starter:
         )
 
     def _ensure_schema(self, made: Made, chosen: Ports) -> None:
-        url = self.plan.database_url
-        if chosen.postgres is not None:
-            url = self._server(made, chosen.postgres).url(driver="postgresql")
-        login = Login.from_url(url or "")
+        login = self._login(chosen.postgres)
         known, head = migrations.known_revisions(made.runtime.site_packages)
         found = migrations.found_revision(lambda sql: query(made.programs, login, sql))
         if migrations.verdict(found, known, head) == "migrate":
             self._progress.step(f"Migrating the database from {found or 'empty'} to {head}")
             environment = read_json(self.state.launch_file)["environment"]
             migrations.migrate(made.python, environment, log=self.state.logs / "migrate.log")
+
+    def _seed(self) -> None:
+        with client(self.state) as api:
+            seeding.apply(self.plan.seeds, api, report=self._progress.note)
+
+    def _settled_status(self) -> Status:
+        """Look until nothing is starting any more: a busy api-server may answer late."""
+        deadline = time.monotonic() + _SETTLE_LIMIT_SECONDS
+        while (status := self.deployment.status()).state == "starting" and time.monotonic() < deadline:
+            time.sleep(_LOOK_SECONDS)
+        return status
 
     def _await(self, components: Iterable[Component]) -> None:
         """Wait until components are healthy, have failed, or the limit has passed; say each."""
@@ -244,6 +265,7 @@ class Starter:
             while waiting and time.monotonic() < deadline:
                 programs = self.supervisor.programs()
                 health = api.health() if self.deployment.runs(AIRFLOW_COMPONENTS[0]) else None
+                beats = self._heartbeats() if health is None else {}
                 for name, component in list(waiting.items()):
                     program = programs.get(name)
                     if program is None or program.state in ("failed", "stopped"):
@@ -251,54 +273,82 @@ class Starter:
                         why = reason(program, log, self.supervisor.crashes(name)) if program else "gone"
                         self._progress.failed(name, why)
                         del waiting[name]
-                    elif is_heard(component, program, health):
+                    elif is_heard(component, program, health) or (
+                        program.started_at and beats.get(component.job_type, 0) >= program.started_at
+                    ):
                         self._progress.done(name)
                         del waiting[name]
                 time.sleep(_LOOK_SECONDS)
         for name in waiting:
             self._progress.failed(name, f"not healthy after {_START_LIMIT_SECONDS} s; it goes on trying")
 
+    def _heartbeats(self) -> dict[str | None, float]:
+        """Return the last heartbeat of each kind of job, from the database: the api-server comes up last."""
+        record = Record.read(self.state)
+        if record is None:
+            return {}
+        try:
+            rows = query(
+                Path(record.programs),
+                self._login(record.postgres_port),
+                "SELECT job_type, extract(epoch FROM max(latest_heartbeat)) FROM job"
+                " WHERE state = 'running' AND latest_heartbeat IS NOT NULL GROUP BY job_type",
+            )
+        except DatabaseError:
+            return {}
+        return {job_type: float(beat) for job_type, beat in rows}
+
+    def _login(self, postgres_port: int | None) -> Login:
+        """Return the login of Airflow's database."""
+        if postgres_port is None:
+            return Login.from_url(self.plan.database_url or "")
+        password = ensure_secret(self.state.secrets / "database_password")
+        url = f"postgresql://{postgres.OWNER}@{ports.HOST}:{postgres_port}/{postgres.DATABASE}"
+        return Login(url, password)
+
     # -- the state of things ----------------------------------------------------------------------
 
     def _ports(self, asked: int | None) -> Ports:
         """Return the running deployment's ports, else those for a new start."""
-        record = read_json(self.state.run / "deployment.json")
-        if self.supervisor.is_running() and record:
-            return Ports(api_server=record["port"], postgres=record["postgres_port"])
+        record = Record.read(self.state)
+        if record and self.supervisor.is_running():
+            return Ports(api_server=record.port, postgres=record.postgres_port)
         own = None
         if self.plan.database_url is None:
-            own = record.get("postgres_port")
+            own = record.postgres_port if record else None
             if not own or not ports.is_free(own):
                 own = ports.free_port()
         return Ports(api_server=asked or self.plan.port, postgres=own)
 
     def _require_same_port(self, asked: int | None) -> None:
-        running = read_json(self.state.run / "deployment.json").get("port")
-        if asked is not None and running is not None and asked != running:
+        record = Record.read(self.state)
+        if asked is not None and record is not None and asked != record.port:
             raise StateError(
-                f"The deployment of '{self.plan.name}' runs already, on port {running}, not {asked}.",
+                f"The deployment of '{self.plan.name}' runs already, on port {record.port}, not {asked}.",
                 hint=f"Stop it first: orrery down; then: orrery up --port {asked}",
             )
 
-    def _require_same_runtime(self) -> None:
-        """Refuse to mix two runtimes: the components of a deployment are all of one."""
-        record = read_json(self.state.run / "deployment.json")
-        plan = self.plan
-        running = (record.get("runtime"), record.get("python"), record.get("providers"))
-        if running != (plan.runtime, plan.python, plan.providers):
+    def _require_no_difference(self, chosen: Iterable[Component]) -> None:
+        """Refuse what a restart cannot do: all components of a deployment are of one start."""
+        record = Record.read(self.state)
+        if record and (found := record.differences(self.plan)):
             raise StateError(
-                f"The project now asks for runtime {plan.runtime} (Python {plan.python}, {plan.providers}),"
-                f" but {running[0]} (Python {running[1]}, {running[2]}) runs.",
+                f"The project now asks for {'; '.join(found)}, which a restart cannot change.",
                 hint="Change all components together: orrery down; then: orrery up",
+            )
+        if self.plan.database_url and POSTGRES in chosen:
+            raise StateError(
+                "This deployment uses a database of your own (orrery.yaml); there is none to restart.",
+                hint="Restart Airflow's components: orrery restart",
             )
 
     def _require_password(self) -> None:
         """Refuse to make a new password for a database that has one."""
-        secrets = self.state.secrets
-        known = any((secrets / name).exists() for name in ("database_password", "template_password"))
+        folder = self.state.secrets
+        known = any((folder / name).exists() for name in ("database_password", "template_password"))
         if not known and (self.state.postgres / "PG_VERSION").exists():
             raise MachineError(
-                f"The password of the database is gone: {secrets / 'database_password'}.",
+                f"The password of the database is gone: {folder / 'database_password'}.",
                 hint=f"Put the file back, or start anew without the data: rm -r {self.state.root}",
             )
 

@@ -12,7 +12,7 @@ from orrery.components import COMPONENTS, POSTGRES, Component
 from orrery.errors import StateError
 from orrery.local import processes
 from orrery.local.api import USERNAME, Api, ApiError
-from orrery.local.state import read_json
+from orrery.local.record import Record
 from orrery.local.supervisor import Crash, Program, Supervisor
 
 if TYPE_CHECKING:
@@ -69,13 +69,15 @@ class Status:
 
 def url_of(state: State) -> str | None:
     """Return the URL of the deployment that this state tells of, running or not."""
-    port = read_json(state.run / "deployment.json").get("port")
-    return f"http://localhost:{port}" if port else None
+    record = Record.read(state)
+    return f"http://localhost:{record.port}" if record else None
 
 
 def client(state: State, *, timeout_seconds: float = 30) -> Api:
     """Return a client of the running deployment."""
-    port = read_json(state.run / "deployment.json").get("port")
+    record = Record.read(state)
+    if record is None:
+        raise StateError("This deployment has never been started.", hint="Start it: orrery up")
     try:
         password = state.admin_password.read_text().strip()
     except OSError as error:
@@ -83,12 +85,12 @@ def client(state: State, *, timeout_seconds: float = 30) -> Api:
             f"The admin's password cannot be read: {state.admin_password}: {error.strerror}.",
             hint="Make a new one: orrery restart",
         ) from error
-    return Api(f"http://127.0.0.1:{port}", password=password, timeout_seconds=timeout_seconds)
+    return Api(f"http://127.0.0.1:{record.port}", password=password, timeout_seconds=timeout_seconds)
 
 
 def read_status(state: State, *, name: str) -> Status:
     """Look at a deployment: its process manager, Airflow's health and import errors."""
-    record = read_json(state.run / "deployment.json")
+    record = Record.read(state)
     supervisor = Supervisor(state)
     programs = supervisor.programs()
     health: dict[str, Any] | None = None
@@ -110,7 +112,7 @@ def read_status(state: State, *, name: str) -> Status:
         url=url_of(state) if programs else None,
         username=USERNAME,
         password_file=str(state.admin_password),
-        runtime=record.get("runtime"),
+        runtime=record.runtime if record else None,
         leftovers=0 if programs else len(processes.of(state)),
         components=components,
         import_errors=problems,
@@ -213,15 +215,16 @@ def reason(program: Program, log: Path, crashes: Sequence[Crash]) -> str:
     if program.spawn_error:
         return program.spawn_error
     times = f", {len(crashes)} times" if len(crashes) > 1 else ""
-    line = telling_line(log)
+    # A killed program has written no reason: its last line would mislead.
+    line = telling_line(log, errors_only=bool(crashes) and crashes[-1].how.startswith("terminated"))
     return f"{crashes[-1].how if crashes else 'ended'}{times}" + (f": {line}" if line else "")
 
 
 _TELLING = re.compile(r"^\s*(?:[\w.]+(?:Error|Exception|Exit)\b.*|.*\b(?:FATAL|CRITICAL|error|ERROR)\b.*)$")
 
 
-def telling_line(log: Path) -> str | None:
-    """Return the last line of a log that names an error, else its last line."""
+def telling_line(log: Path, *, errors_only: bool = False) -> str | None:
+    """Return the last line of a log that names an error; else its last line, unless `errors_only`."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - 20_000))
@@ -230,7 +233,7 @@ def telling_line(log: Path) -> str | None:
         return None
     lines = [line for line in lines if line]
     errors = [line for line in lines if _TELLING.match(line)]
-    chosen = (errors or lines or [""])[-1]
+    chosen = (errors or ([] if errors_only else lines) or [""])[-1]
     return chosen[:300] or None
 
 

@@ -86,6 +86,25 @@ def read_airflow_settings(file: Path) -> AirflowSettings:
     )
 
 
+#: The keys that Astro gives to the entries of a list.
+_KEYS = {
+    "connections": (
+        "conn_id, conn_type, conn_host, conn_schema, conn_login, conn_password, conn_port and conn_extra, "
+        "or conn_id and conn_uri"
+    ),
+    "pools": "pool_name, pool_slot, pool_description and pool_include_deferred",
+    "variables": "variable_name and variable_value",
+}
+
+
+def _hint(place: str) -> str:
+    """Name the keys that there are at a place of the file."""
+    for section, keys in _KEYS.items():
+        if place.startswith(f"airflow.{section}["):
+            return f"An entry of {section} has {keys}."
+    return f"Below the key airflow stand the lists {', '.join(_KEYS)}; in each, entries with keys and values."
+
+
 class _Entry:
     """A mapping of the file that knows its place in it."""
 
@@ -97,9 +116,7 @@ class _Entry:
 
     def wrong(self, key: str, reason: str) -> InputError:
         where = ".".join(part for part in (self.place, key) if part) or "its content"
-        return InputError(
-            f"{self.file}: {where} {reason}.", hint="docs/reference/project.md shows an example."
-        )
+        return InputError(f"{self.file}: {where} {reason}.", hint=_hint(where))
 
     def section(self, key: str) -> object:
         return self.content.get(key)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,10 +21,15 @@ _RUNTIME_IMAGE = re.compile(
 )
 
 
+class NoProject(InputError):  # noqa: N818 - a state, no error
+    """There is no project here, nor around it."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Project:
     """A user's project: a folder of DAGs and what they need. None of its files has to exist."""
 
+    #: On PYTHONPATH, so that DAGs import `include.x`.
     root: Path
     #: What the deployment is called where `orrery.yaml` does not say otherwise.
     name: str
@@ -36,16 +43,6 @@ class Project:
     def plugins(self) -> Path:
         """Airflow plugins."""
         return self.root / "plugins"
-
-    @property
-    def include(self) -> Path:
-        """Modules that DAGs import as `include.x`; so `root` belongs on PYTHONPATH."""
-        return self.root / "include"
-
-    @property
-    def tests(self) -> Path:
-        """The project's own tests."""
-        return self.root / "tests"
 
     @property
     def requirements(self) -> Path:
@@ -88,7 +85,8 @@ def find_project(start: Path, *, home: Path | None = None) -> Project:
 
     The search ends below `home` (the user's, if not given) and below the file system's root: a stray
     `~/dags` does not claim every folder of the user. `start` itself is always looked at.
-    Raises InputError when there is none, MachineError when the folder cannot be read.
+    Raises NoProject when there is none, InputError when its path cannot be a project's, MachineError
+    when the folder cannot be read.
     """
     try:
         folder = start.resolve()
@@ -101,13 +99,23 @@ def find_project(start: Path, *, home: Path | None = None) -> Project:
             if candidate in ends and candidate != folder:
                 break
             if is_project(candidate):
+                check_path(candidate)
                 return Project(root=candidate, name=_name(candidate))
     except (OSError, RuntimeError) as error:  # a deleted working directory, a circle of links, no permission
         raise MachineError(f"{start} cannot be looked at: {error}.") from error
-    raise InputError(
+    raise NoProject(
         f"{folder} is no project: it has neither orrery.yaml nor dags/.",
         hint="Run `orrery init` to make one here, or go to the folder of a project.",
     )
+
+
+def check_path(root: Path) -> None:
+    """Raise InputError where a project cannot be: a colon would cut its path on PYTHONPATH in two."""
+    if os.pathsep in str(root):
+        raise InputError(
+            f"The path {root} has a '{os.pathsep}' in it, which separates the folders of PYTHONPATH.",
+            hint=f"Choose, or rename it to, a path without '{os.pathsep}'.",
+        )
 
 
 def is_project(folder: Path) -> bool:
@@ -121,7 +129,9 @@ def is_project(folder: Path) -> bool:
 
 def label(text: str) -> str:
     """Return `text` as a deployment's name: lower-case letters, digits and inner hyphens, at most 63."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower())[:63].strip("-") or "project"
+    letters = unicodedata.normalize("NFKD", text)  # an accent becomes a character of its own
+    plain = "".join(letter for letter in letters if not unicodedata.combining(letter))
+    return re.sub(r"[^a-z0-9]+", "-", plain.casefold())[:63].strip("-") or "project"
 
 
 def _home() -> Path | None:

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
 from orrery.errors import InputError, MachineError
+from orrery.project.layout import check_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,10 +65,11 @@ def plan_project(root: Path, choices: Choices, *, force: bool = False) -> Plan:
 
     Existing files are kept, or overwritten with `force` where they differ. Where a user's own files stand in
     one of the project's folders no examples are added. Raises InputError where a file stands in a folder's
-    place, or the other way round.
+    place, or the other way round, or where the path has a colon.
     """
     root = root.resolve()
     template = _template(choices)
+    check_path(root)
     with _writing(root):
         if root.exists() and not root.is_dir():
             raise InputError(f"{root} is a file; a project is a folder.", hint="Name another folder.")

@@ -47,11 +47,6 @@ class Catalogue:
         """The newest release that this project builds."""
         return next(line.newest for line in reversed(self.lines) if line.is_built and line.newest)
 
-    @property
-    def newest_line(self) -> Line:
-        """The line of the newest release."""
-        return self.line(self.newest.version.major)
-
     def line(self, number: int) -> Line:
         """Return a line. Raises InputError for a number that is not in the catalogue."""
         if found := self.lines_by_number.get(number):

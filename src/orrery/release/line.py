@@ -26,10 +26,11 @@ class Provider:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EarlyFix:
-    """A fix carried before Airflow releases it. `guard` says for which Airflow versions it is applied."""
+    """A fix carried before Airflow releases it. `guard` says to which versions of what it is applied."""
 
     id: str
-    pull_request: int
+    #: Upstream's number; None for a fix that is not proposed there yet.
+    pull_request: int | None = None
     title: str
     why: str
     guard: str

@@ -1,4 +1,4 @@
-"""Which runtime line follows which Airflow minor, in both directions. Pure."""
+"""Which runtime line follows which Airflow minor. Pure."""
 
 from __future__ import annotations
 
@@ -17,10 +17,6 @@ class Parity:
     """The parity table: line number -> Airflow minor, such as 17 -> '3.3'."""
 
     minors: Mapping[int, str]
-
-    def airflow_for_runtime(self, line: int) -> str | None:
-        """Return the Airflow minor that a line follows, or None for a line that is not in the table."""
-        return self.minors.get(line)
 
     def runtime_for_airflow(self, airflow: str) -> int | None:
         """Return the line for an Airflow version (`3.3.2`, `3.3`, `3.3.2rc1`), or None when there is none."""

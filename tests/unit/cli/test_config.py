@@ -72,6 +72,113 @@ def test_a_project_brings_its_env_its_file_and_the_local_profile(
     assert run("explain", "core.parallelism")["value"] == "4"
 
 
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project that was never started, and the shell inside it."""
+    root = tmp_path / "shop"
+    (root / "dags").mkdir(parents=True)
+    monkeypatch.chdir(root)
+    return root
+
+
+def facts(name: str) -> tuple[str, str, str | None]:
+    found = run("explain", name)
+    return found["value"], found["source"], found["note"]
+
+
+def test_in_a_project_the_deployment_says_what_it_sets(project: Path) -> None:
+    (project / "orrery.yaml").write_text("local:\n  port: 8099\n")
+    state = project / ".orrery"
+    assert facts("core.dags_folder") == (str(project / "dags"), "deployment", None)
+    assert facts("core.plugins_folder") == (str(project / "plugins"), "deployment", None)
+    assert facts("logging.base_log_folder") == (str(state / "logs" / "tasks"), "deployment", None)
+    assert facts("api.base_url") == ("http://localhost:8099", "deployment", None)
+    assert facts("api.instance_name") == ("shop", "deployment", None)
+    assert facts("database.sql_alchemy_conn") == ("***", "deployment", None)
+    assert facts("core.fernet_key") == ("***", "orrery", None)
+    changed = {f"{each['section']}.{each['option']}": each["source"] for each in run("list", "--changed")}
+    assert changed["core.dags_folder"] == "deployment"
+
+
+def test_looking_at_a_project_makes_no_file(project: Path) -> None:
+    run("list")
+    assert [path.name for path in project.rglob("*")] == ["dags"]
+
+
+def test_the_ports_are_those_of_the_running_deployment(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from orrery.local.record import Record
+    from orrery.local.state import State
+    from orrery.local.supervisor import Supervisor
+
+    state = State(project / ".orrery")
+    state.ensure()
+    Record(
+        port=8123,
+        postgres_port=5555,
+        runtime="17.0.0",
+        python="3.11",
+        providers="slim",
+        programs="/programs",
+        planned_port=8080,
+        database=None,
+    ).write(state)
+    assert facts("api.base_url")[0] == "http://localhost:8080"
+    monkeypatch.setattr(Supervisor, "is_running", lambda _: True)
+    assert facts("api.base_url")[0] == "http://localhost:8123"
+
+
+def test_a_setting_of_the_users_that_the_deployment_fixes_is_told_to_be_unused(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / ".env").write_text(
+        "AIRFLOW__CORE__DAGS_FOLDER=/mine\nAIRFLOW__CORE__SQL_ALCHEMY_CONN=sqlite:////hush\n"
+    )
+    monkeypatch.setenv("AIRFLOW__CORE__PLUGINS_FOLDER", "/theirs")
+    (project / "airflow.cfg").write_text("[logging]\nbase_log_folder = /logs\n")
+    assert facts("core.dags_folder") == (
+        str(project / "dags"),
+        "deployment",
+        "Your value /mine of .env is not used: orrery up fixes this option.",
+    )
+    assert facts("core.plugins_folder")[2] == (
+        "Your value /theirs of the shell is not used: orrery up fixes this option."
+    )
+    assert facts("logging.base_log_folder")[1:] == (
+        "deployment",
+        (
+            "Your value /logs of airflow.cfg is not used: orrery up sets AIRFLOW__LOGGING__BASE_LOG_FOLDER, "
+            "which wins over logging.base_log_folder."
+        ),
+    )
+    value, source, note = facts("database.sql_alchemy_conn")
+    assert (value, source) == ("***", "deployment")
+    assert "AIRFLOW__CORE__SQL_ALCHEMY_CONN" in (note or "")
+    assert "hush" not in (note or "")
+
+
+def test_a_setting_of_the_users_that_the_deployment_only_suggests_wins(project: Path) -> None:
+    (project / ".env").write_text("AIRFLOW__API__BASE_URL=https://shop.example\n")
+    assert facts("api.base_url") == ("https://shop.example", "environment", None)
+
+
+def test_with_our_defaults_off_the_deployment_still_fixes_its_layout_and_makes_the_secrets(
+    project: Path,
+) -> None:
+    (project / ".env").write_text("ORRERY_DEFAULTS=off\n")
+    assert facts("core.dags_folder")[1] == "deployment"
+    assert facts("core.fernet_key") == ("***", "deployment", None)
+    assert facts("dag_processor.refresh_interval")[:2] == ("300", "airflow")
+
+
+def test_a_project_with_a_wrong_file_is_refused_and_can_be_left_out(project: Path) -> None:
+    (project / "orrery.yaml").write_text("nmae: x\n")
+    with pytest.raises(InputError, match="name"):
+        run("explain", "core.dags_folder")
+    assert run("explain", "core.dags_folder", "--profile", "none")["source"] == "airflow"
+
+
 def test_inside_a_process_of_orrerys_the_values_are_still_orrerys(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

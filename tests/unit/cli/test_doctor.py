@@ -65,3 +65,28 @@ def test_nothing_is_made_by_looking(folder: Path) -> None:
     (folder / "dags").mkdir()
     asked()
     assert [path.name for path in folder.rglob("*")] == ["dags"]
+
+
+def test_a_file_that_cannot_be_read_is_a_broken_check(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "dags").mkdir()
+    read = type(folder).read_bytes
+
+    def refuse(path: Path) -> bytes:
+        if path.name == ".env":
+            raise PermissionError(13, "Permission denied", str(path))
+        return read(path)
+
+    monkeypatch.setattr(type(folder), "read_bytes", refuse)
+    result = asked("-o", "json")
+    project = json.loads(result.stdout)["checks"][0]
+    assert (project["name"], project["state"]) == ("project", "broken")
+    assert ".env cannot be read" in project["found"]
+    assert isinstance(result.exception, MachineError)
+
+
+def test_a_path_that_cannot_be_a_projects_is_a_broken_check(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "a:b" / "dags").mkdir(parents=True)
+    monkeypatch.chdir(folder / "a:b")
+    assert json.loads(asked("-o", "json").stdout)["checks"][0]["state"] == "broken"

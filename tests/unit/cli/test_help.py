@@ -100,10 +100,11 @@ def test_a_misspelt_command_suggests_the_nearest(typed: str, meant: str) -> None
     assert f"Did you mean '{meant}'?" in result.output
 
 
-def test_a_command_that_is_like_nothing_suggests_nothing() -> None:
-    result = CliRunner().invoke(cli, ["xyzzy"])
+@pytest.mark.parametrize("typed", ["xyzzy", "bogus"])
+def test_a_command_that_is_like_nothing_suggests_nothing(typed: str) -> None:
+    result = CliRunner().invoke(cli, [typed])
     assert result.exit_code == 2
-    assert "No such command 'xyzzy'" in result.output
+    assert f"No such command '{typed}'" in result.output
     assert "Did you mean" not in result.output
 
 

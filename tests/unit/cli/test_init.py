@@ -71,3 +71,10 @@ def test_a_project_of_ones_own_gets_no_examples_and_is_told(tmp_path: Path) -> N
 def test_a_file_cannot_become_a_project(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert isinstance(run(tmp_path / "file").exception, InputError)
+
+
+def test_a_path_with_a_colon_is_refused_and_nothing_is_made(tmp_path: Path) -> None:
+    error = run(tmp_path / "a:b").exception
+    assert isinstance(error, InputError)
+    assert error.hint
+    assert list(tmp_path.iterdir()) == []

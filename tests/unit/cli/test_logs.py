@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -57,3 +59,21 @@ def test_a_component_without_a_log_is_told(folder: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "scheduler.log").write_text("1\n")
     assert isinstance(shown("triggerer").exception, StateError)
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(folder: Path) -> None:
+    # Given more lines than a pipe holds, as `orrery logs | head -1`
+    folder.mkdir(parents=True)
+    (folder / "scheduler.log").write_text("line\n" * 50_000)
+    with subprocess.Popen(
+        [sys.executable, "-c", "from orrery.cli.main import main; main()", "logs", "-n", "50000"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == "scheduler     | line\n"
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(timeout=60) == 0

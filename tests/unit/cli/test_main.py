@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import subprocess
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import click
 import pytest
@@ -14,6 +16,10 @@ import pytest
 from orrery import __version__
 from orrery.cli import main as command_line
 from orrery.errors import InputError, MachineError, OrreryError, StateError, UnhealthyError
+from orrery.local.output import Progress
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -115,4 +121,55 @@ def test_a_reader_that_goes_early_is_no_error(command: list[str]) -> None:
         os.close(writer)
         _, err = process.communicate(timeout=60)
     assert err == ""
-    assert process.returncode in (0, 1)  # 1 is click's answer to it
+    assert process.returncode == 0
+
+
+def test_an_error_that_nobody_reads_keeps_its_code() -> None:
+    # Given `orrery nonsense 2>&1 | true`
+    reader, writer = os.pipe()
+    os.close(reader)
+    with subprocess.Popen(
+        [sys.executable, "-c", "from orrery.cli.main import main; main()", "nonsense"],
+        stdout=writer,
+        stderr=writer,
+    ) as process:
+        os.close(writer)
+        assert process.wait(timeout=60) == 2
+
+
+def test_a_connection_that_breaks_is_not_taken_for_a_reader_that_went(raising: Run) -> None:
+    code, out, err = raising(BrokenPipeError(errno.EPIPE, "Broken pipe"))
+    assert (code, out) == (1, "")
+    assert "closed its end" in err
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}],
+    ids=["ascii", "C"],
+)
+@pytest.mark.parametrize("form", ["table", "json"])
+def test_letters_that_the_encoding_lacks_are_no_failure(
+    tmp_path: Path, environment: dict[str, str], form: str
+) -> None:
+    folder = tmp_path / "Zürich"
+    ended = subprocess.run(
+        [sys.executable, "-c", "from orrery.cli.main import main; main()", "init", folder, "-o", form],
+        capture_output=True,
+        env={**os.environ, **environment},
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+def test_progress_in_letters_that_the_encoding_lacks_is_no_failure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr(sys, "argv", ["orrery", "--version"])
+    with pytest.raises(SystemExit):
+        command_line.main()
+    Progress().done("scheduler")
+    stream.flush()
+    assert stream.buffer.getvalue().startswith(b"? scheduler")

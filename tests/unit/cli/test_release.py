@@ -53,7 +53,11 @@ def test_show_prints_everything_about_a_release_as_json(orrery: Run) -> None:
     assert shown["lifecycle"]["ends"] == {"bugfix": "2028-11-30", "security": "2029-05-31"}
     assert shown["lifecycle"]["state"]
     assert isinstance(shown["lifecycle"]["days_left"], int)
-    assert shown["early_fixes"] == []
+    fixes = {fix["id"]: fix for fix in shown["early_fixes"]}
+    assert fixes["stale-success"]["pull_request"] == 68741
+    assert fixes["task-exit"]["pull_request"] is None
+    assert fixes["task-exit"]["guard"] == "apache-airflow-task-sdk==1.3.2"
+    assert set(fixes["task-exit"]) == {"id", "pull_request", "title", "why", "guard"}
     assert shown["database_migration"] is True
     assert shown["yanked"] is None
     sets = {provider["name"]: provider["set"] for provider in shown["providers"]}
@@ -65,6 +69,8 @@ def test_show_prints_the_same_for_people(orrery: Run) -> None:
     code, out, _ = orrery("release", "show", "17")
     assert code == 0
     for text in ("17.0.0", "3.3.2", "1.3.2", "Debian 12", "amd64, arm64", "2029-05-31", "providers-amazon"):
+        assert text in out
+    for text in ("task-exit", "none yet", "68741"):
         assert text in out
 
 
@@ -123,7 +129,7 @@ def test_may_upgrade_to_the_same_release_is_allowed(orrery: Run) -> None:
 
 @pytest.mark.parametrize(
     ("source", "target", "reason"),
-    [("17.0.0", "17.9.0", "not in the catalogue"), ("13", "17", "not a release of Orrery")],
+    [("17.0.0", "13.99.0", "not a release of Orrery"), ("13", "17", "not a release of Orrery")],
 )
 def test_a_refused_upgrade_exits_1_with_the_reason(
     orrery: Run, source: str, target: str, reason: str
@@ -135,3 +141,19 @@ def test_a_refused_upgrade_exits_1_with_the_reason(
     verdict = json.loads(out)
     assert (code, verdict["allowed"], verdict["steps"]) == (1, False, [])
     assert reason in verdict["why"]
+
+
+@pytest.mark.parametrize(("source", "target"), [("17.0.0", "17.9.0"), ("99.0.0", "17"), ("new", "17.0.0")])
+@pytest.mark.parametrize("output", ["table", "json"])
+def test_an_upgrade_of_unknown_releases_is_a_wrong_input(
+    orrery: Run, source: str, target: str, output: str
+) -> None:
+    code, out, err = orrery("release", "may-upgrade", source, target, "-o", output)
+    assert (code, out) == (2, "")
+    assert "Did you mean" in err
+
+
+def test_the_hint_of_a_refused_upgrade_names_commands(orrery: Run) -> None:
+    _, _, err = orrery("release", "may-upgrade", "13", "17")
+    assert "orrery release policy" in err
+    assert "docs/" not in err

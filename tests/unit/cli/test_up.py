@@ -14,6 +14,7 @@ from orrery.cli import context
 from orrery.cli.up import up
 from orrery.errors import InputError, MachineError, StateError, UnhealthyError
 from orrery.local import runs
+from orrery.local.record import Record
 from orrery.local.state import State, write_private
 from orrery.local.status import Status
 
@@ -81,7 +82,16 @@ class Deployment:
 def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
     state = State(tmp_path / ".orrery")
     state.ensure()
-    write_private(state.run / "deployment.json", '{"port": 1}')
+    Record(
+        port=1,
+        postgres_port=None,
+        runtime="17.0.0",
+        python="3.11",
+        providers="slim",
+        programs="",
+        planned_port=8080,
+        database=None,
+    ).write(state)
     write_private(state.admin_password, "secret")
     found = Deployment(state)
     monkeypatch.setattr(context, "starter", lambda: found)

@@ -38,8 +38,25 @@ def test_they_are_made_once_and_are_private(tmp_path: Path) -> None:
     assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
 
 
-def test_a_fernet_key_is_32_bytes_in_url_safe_base64() -> None:
-    assert len(base64.urlsafe_b64decode(secrets.new_value())) == 32
+def test_each_secret_is_as_long_as_its_use_asks_for(tmp_path: Path) -> None:
+    # Fernet takes 32 bytes exactly, HS512 no fewer than 64.
+    sizes = {
+        name: len(base64.urlsafe_b64decode(value)) for name, value in make(tmp_path / "s").values.items()
+    }
+    assert sizes == {
+        "AIRFLOW__CORE__FERNET_KEY": 32,
+        "AIRFLOW__API_AUTH__JWT_SECRET": 64,
+        "AIRFLOW__API__SECRET_KEY": 32,
+    }
+
+
+def test_a_shorter_secret_of_an_earlier_release_is_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    folder.mkdir(mode=0o700)
+    (folder / "jwt_secret").write_text("short\n")
+    (folder / "jwt_secret").chmod(0o600)
+    assert make(folder).values["AIRFLOW__API_AUTH__JWT_SECRET"] == "short"
+    assert (folder / "jwt_secret").read_text() == "short\n"
 
 
 def test_processes_that_start_at_once_agree(tmp_path: Path) -> None:

@@ -201,3 +201,11 @@ def test_another_database_is_refused_with_the_reason_and_without_the_password(
     found = complaint(tmp_path, f"database:\n  url: '{url}'\n")
     assert reason in found
     assert "hunter2" not in found
+
+
+def test_a_mistake_is_told_with_every_key_that_there_is(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        load(tmp_path, "nonsense: 1\n")
+    assert caught.value.hint == (
+        "The keys of orrery.yaml are runtime, name, python, providers, database (url), local (port)."
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from typing import TYPE_CHECKING
 
 from orrery.local.output import Progress
@@ -47,3 +49,32 @@ def test_a_terminal_without_our_signs_still_gets_the_line(monkeypatch: pytest.Mo
     Progress().done("scheduler")
     stream.flush()
     assert b"scheduler" in stream.buffer.getvalue()
+
+
+def test_refused_colours_are_not_for_a_terminal_either(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    Progress(colours=False).done("scheduler")
+    assert "\x1b" not in capsys.readouterr().err
+
+
+def test_what_is_started_survives_a_reader_that_went(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    stream = os.fdopen(writer, "w")
+    monkeypatch.setattr("sys.stderr", stream)
+    progress = Progress()
+    progress.step("Starting")
+    progress.done("scheduler")
+    with contextlib.suppress(BrokenPipeError):
+        stream.close()
+    progress.note("also after it was closed")
+
+
+def test_a_closed_stderr_does_not_put_progress_on_stdout(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr", None)
+    Progress().step("Starting")
+    assert capsys.readouterr().out == ""

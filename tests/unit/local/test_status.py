@@ -10,6 +10,7 @@ import pytest
 from orrery.components import AIRFLOW_COMPONENTS, COMPONENTS, POSTGRES, Component
 from orrery.errors import StateError
 from orrery.local import status
+from orrery.local.record import Record
 from orrery.local.state import State, write_private
 from orrery.local.status import (
     ComponentStatus,
@@ -301,14 +302,32 @@ def test_the_address_of_a_deployment_is_known_also_when_it_is_stopped(tmp_path: 
     state = State(tmp_path / ".orrery")
     assert status.url_of(state) is None
     state.ensure()
-    write_private(state.run / "deployment.json", '{"port": 8090}')
+    Record(
+        port=8090,
+        postgres_port=None,
+        runtime="17.0.0",
+        python="3.11",
+        providers="slim",
+        programs="",
+        planned_port=8080,
+        database=None,
+    ).write(state)
     assert status.url_of(state) == "http://localhost:8090"
 
 
 def test_a_client_without_a_password_file_says_which_and_how_to_make_one(tmp_path: Path) -> None:
     state = State(tmp_path / ".orrery")
     state.ensure()
-    write_private(state.run / "deployment.json", '{"port": 8090}')
+    Record(
+        port=8090,
+        postgres_port=None,
+        runtime="17.0.0",
+        python="3.11",
+        providers="slim",
+        programs="",
+        planned_port=8080,
+        database=None,
+    ).write(state)
     with pytest.raises(StateError, match="No such file") as caught:
         status.client(state)
     assert str(state.admin_password) in caught.value.message
@@ -317,3 +336,14 @@ def test_a_client_without_a_password_file_says_which_and_how_to_make_one(tmp_pat
     write_private(state.admin_password, "secret")
     with status.client(state):
         pass
+
+
+def test_after_a_kill_the_last_line_of_the_log_is_no_reason(tmp_path: Path) -> None:
+    log = tmp_path / "api-server.log"
+    log.write_text("Uvicorn running on http://127.0.0.1:8080\n")
+    program = Program(name="api-server", state="restarting", pid=None, started_at=None, spawn_error="")
+    killed = [Crash(at=1.0, how="terminated by SIGKILL")]
+    assert reason(program, log, killed) == "terminated by SIGKILL"
+    # but an error that it has written is
+    log.write_text("MemoryError: no room\n")
+    assert reason(program, log, killed) == "terminated by SIGKILL: MemoryError: no room"

@@ -103,3 +103,19 @@ def test_a_syntax_error_names_line_and_column(tmp_path: Path) -> None:
 def test_no_secret_stands_in_a_representation(tmp_path: Path) -> None:
     assert "hunter2" not in repr(Connection(id="a", type="b", password="hunter2"))
     assert "hunter2" not in repr(Variable(name="a", value="hunter2"))
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("airflow: {connections: [{conn_type: http}]}", "conn_id"),
+        ("airflow: {pools: [{pool_name: a}]}", "pool_slot"),
+        ("airflow: {variables: [{variable_value: a}]}", "variable_name"),
+        ("airflow: {pools: 5}", "connections, pools, variables"),
+    ],
+)
+def test_a_mistake_is_told_with_the_keys_that_there_are(tmp_path: Path, text: str, key: str) -> None:
+    (tmp_path / "s.yaml").write_text(text)
+    with pytest.raises(InputError) as caught:
+        read_airflow_settings(tmp_path / "s.yaml")
+    assert key in str(caught.value.hint)

@@ -7,7 +7,7 @@ import pytest
 from orrery.errors import InputError
 from orrery.project.airflow_settings import AirflowSettings, read_airflow_settings
 from orrery.project.dotenv import read_env_file
-from orrery.project.layout import find_project, label
+from orrery.project.layout import NoProject, find_project, label
 from orrery.project.requirements import check_requirements
 from orrery.project.text import read_packages
 
@@ -49,7 +49,7 @@ def test_dags_in_the_home_folder_do_not_claim_what_is_below(tmp_path: Path) -> N
 
 
 def test_a_folder_that_is_no_project_says_what_is_missing_and_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(NoProject) as caught:
         find_project(tmp_path, home=tmp_path.parent)
     assert caught.value.message == f"{tmp_path} is no project: it has neither orrery.yaml nor dags/."
     assert "orrery init" in str(caught.value.hint)
@@ -114,7 +114,21 @@ def test_a_broken_deployment_file_still_makes_a_project(tmp_path: Path, text: st
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("Sales_Reports 2", "sales-reports-2"), ("--", "project"), ("a" * 70, "a" * 63), ("Zürich", "z-rich")],
+    [
+        ("Sales_Reports 2", "sales-reports-2"),
+        ("--", "project"),
+        ("a" * 70, "a" * 63),
+        ("Ünï côde", "uni-code"),
+        ("Straße", "strasse"),
+    ],
 )
 def test_any_text_gives_a_label(text: str, expected: str) -> None:
     assert label(text) == expected
+
+
+def test_a_path_with_a_colon_cannot_be_a_project(tmp_path: Path) -> None:
+    (tmp_path / "a:b" / "dags").mkdir(parents=True)
+    with pytest.raises(InputError, match="PYTHONPATH") as caught:
+        find_project(tmp_path / "a:b" / "dags")
+    assert caught.value.hint
+    assert not isinstance(caught.value, NoProject)

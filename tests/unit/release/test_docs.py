@@ -36,7 +36,7 @@ def test_every_command_is_documented(command: str) -> None:
 
 def test_the_policy_page_tells_the_months_and_dates_of_the_policy() -> None:
     text = page("versioning.md")
-    support, life = KNOWN.policy.support, KNOWN.newest_line.lifecycle
+    support, life = KNOWN.policy.support, KNOWN.line(KNOWN.newest.version.major).lifecycle
     assert life is not None
     assert f"{support.bugfix_months} months from the first release" in text
     assert f"{support.security_months} months more" in text

@@ -24,11 +24,6 @@ def test_an_airflow_without_a_line_has_none(airflow: str) -> None:
     assert PARITY.runtime_for_airflow(airflow) is None
 
 
-def test_a_line_leads_to_its_airflow_minor() -> None:
-    assert PARITY.airflow_for_runtime(17) == "3.3"
-    assert PARITY.airflow_for_runtime(3) is None
-
-
 def test_the_minor_of_a_version_is_its_first_two_numbers() -> None:
     assert airflow_minor("2.10.5") == "2.10"
     assert airflow_minor("latest") is None

@@ -40,6 +40,18 @@ early_fixes = [{{ id = "drain", pull_request = 1, title = "Drain", why = "It han
     )
 
 
+def test_an_early_fix_may_have_no_pull_request_yet() -> None:
+    text = f"""{POLICY}{LINE}
+[[lines.releases]]
+version = "17.0.1"
+early_fixes = [{{ id = "drain", title = "Drain", why = "It hangs.", guard = "airflow==3.3.2" }}]
+"""
+    (line,) = reader.read(text)[1]
+    assert line.releases[0].early_fixes == (
+        EarlyFix(id="drain", pull_request=None, title="Drain", why="It hangs.", guard="airflow==3.3.2"),
+    )
+
+
 def test_a_built_line_takes_its_ends_from_the_policy() -> None:
     (line,) = reader.read(POLICY + LINE)[1]
     assert line.lifecycle is not None

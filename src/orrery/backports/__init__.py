@@ -1,0 +1,1 @@
+"""Early fixes: what this release mends in Airflow before Airflow does (docs/early-fixes.md)."""

@@ -1,0 +1,170 @@
+"""The early fixes on the real Airflow: without each a story goes wrong, with it the story goes right.
+
+Each story is a program of its own (`backports/`), so that no state of Airflow's leaks between tests.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orrery.backports.registry import FIXES
+
+pytestmark = pytest.mark.contract
+
+PROGRAMS = Path(__file__).parent / "backports"
+
+#: What the fixes were written against: whole methods that they wrap, or whose behaviour they rely on.
+#: A digest that differs means: read the new code, mend or drop the fix, then renew the digest.
+SOURCES = {
+    "airflow.sdk.execution_time.supervisor": {
+        "WatchedSubprocess._register_pipe_readers": "9b3d202845e34a9c",
+        "WatchedSubprocess._service_subprocess": "42a762c7c8aa4ea5",
+        "WatchedSubprocess._check_subprocess_exit": "dc039d1f36e9b6cd",
+        "WatchedSubprocess.kill": "bbf806783ab6a651",
+        "ActivitySubprocess._monitor_subprocess": "02685b2380deaafd",
+        "ActivitySubprocess.wait": "45b8879d9105584e",
+        "ActivitySubprocess.final_state": "3a8dda47c77085fd",
+    },
+    "airflow.sdk.execution_time.callback_supervisor": {
+        "CallbackSubprocess._monitor_subprocess": "56d8eb94becd33b8",
+    },
+    "airflow.dag_processing.manager": {
+        "DagFileProcessorManager._service_processor_sockets": "060eadcb06a47352",
+    },
+    "airflow.dag_processing.processor": {
+        "DagFileProcessorProcess.is_ready": "ceba9d7a033f54eb",
+    },
+    "airflow.jobs.triggerer_job_runner": {
+        "TriggerRunnerSupervisor._register_pipe_readers": "d71f0a92be3727ad",
+        "TriggerRunnerSupervisor.run_once": "11a9e2701a6b116a",
+    },
+    "airflow.jobs.scheduler_job_runner": {
+        "SchedulerJobRunner.process_executor_events": "7ae42ac0a7db779f",
+    },
+}
+DIGESTS = f"""
+import functools, hashlib, importlib, inspect, json
+def digest(module, path):
+    found = functools.reduce(inspect.getattr_static, path.split("."), importlib.import_module(module))
+    found = found.fget if isinstance(found, property) else getattr(found, "__func__", found)
+    return hashlib.sha256(inspect.getsource(found).encode()).hexdigest()[:16]
+sources = {SOURCES!r}
+print("ANSWER" + json.dumps({{m: {{p: digest(m, p) for p in paths}} for m, paths in sources.items()}}))
+"""
+WRAPPED = """
+import importlib, json
+from airflow.sdk.execution_time.supervisor import WatchedSubprocess
+from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
+print("ANSWER" + json.dumps([
+    hasattr(method, "__orrery_early_fix__")
+    for method in (
+        WatchedSubprocess._register_pipe_readers,
+        WatchedSubprocess._check_subprocess_exit,
+        SchedulerJobRunner.process_executor_events,
+    )
+]))
+"""
+
+
+def run(folder: Path, *arguments: str, fixes: str = "on", **variables: str) -> Any:
+    """Run a program of this environment on a home of its own and return what it answers."""
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "ORRERY"))
+    }
+    own = {
+        "AIRFLOW_HOME": str(folder / "home"),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(folder / "dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder}/airflow.db",
+        "ORRERY_EARLY_FIXES": fixes,
+    }
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", *arguments],
+        env=inherited | own | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    answers = [line for line in done.stdout.splitlines() if line.startswith("ANSWER")]
+    assert answers, done.stderr
+    return json.loads(answers[-1].removeprefix("ANSWER"))
+
+
+def stories(folder: Path, *names: str, fixes: str) -> Any:
+    return run(folder, str(PROGRAMS / "supervised_ends.py"), *names, fixes=fixes)
+
+
+def test_airflows_code_is_the_one_that_the_fixes_were_written_for(tmp_path: Path) -> None:
+    assert run(tmp_path, "-c", DIGESTS, fixes="off") == SOURCES
+
+
+def test_the_versions_here_are_those_of_the_fixes() -> None:
+    from importlib import metadata
+
+    for fix in FIXES:
+        assert metadata.version(fix.distribution) in fix.versions, fix.id
+
+
+def test_the_fixes_reach_airflow_also_without_our_defaults(tmp_path: Path) -> None:
+    assert run(tmp_path, "-c", WRAPPED) == [True, True, True]
+    assert run(tmp_path, "-c", WRAPPED, ORRERY_DEFAULTS="off") == [True, True, True]
+
+
+def test_each_fix_can_be_left_out(tmp_path: Path) -> None:
+    assert run(tmp_path, "-c", WRAPPED, fixes="off") == [False, False, False]
+    assert run(tmp_path, "-c", WRAPPED, fixes="task-exit") == [False, False, True]
+    assert run(tmp_path, "-c", WRAPPED, fixes="stale-success") == [True, True, False]
+
+
+MISSED = {
+    "a_task_that_succeeds": 0,
+    "a_task_that_fails": [3, "failed"],
+    "a_callback": 0,
+    "a_triggerer_that_is_stopped": -9,
+    "two_dag_files_on_one_selector": [0, 5],
+    "a_task_whose_exit_code_is_lost": [-1, "failed"],
+    "a_task_that_told_its_end_and_whose_exit_code_is_lost": [0, "nothing"],
+}
+UNTOUCHED = {"a_machine_without_pidfds": 4, "an_end_that_is_noticed_without_its_wake_up": [0, 0]}
+
+
+def test_without_the_fix_supervisors_sleep_through_the_end_of_their_process(tmp_path: Path) -> None:
+    expected = dict.fromkeys(MISSED, "asleep") | UNTOUCHED
+    assert stories(tmp_path, *expected, fixes="off") == expected
+
+
+def test_with_the_fix_the_end_of_a_process_wakes_its_supervisor(tmp_path: Path) -> None:
+    expected = MISSED | UNTOUCHED | {"files_left_open": 0}
+    assert stories(tmp_path, *expected, fixes="on") == expected
+
+
+ALIKE = {
+    "deferred": ["deferred", "deferred"],
+    "resumed_and_scheduled": ["scheduled", "scheduled"],
+    "resumed_and_running_and_failed": ["running", "failed"],
+    "resumed_and_queued_and_failed": ["queued", "failed"],
+    "queued": ["queued", "failed"],
+    "running": ["running", "failed"],
+}
+
+
+def test_without_the_fix_a_stale_success_fails_the_resumed_task(tmp_path: Path) -> None:
+    assert run(tmp_path, str(PROGRAMS / "deferral.py"), fixes="off") == ALIKE | {
+        "resumed_and_queued": ["queued", "failed"],
+        "resumed_and_running": ["running", "failed"],
+    }
+
+
+def test_with_the_fix_a_stale_success_is_ignored_and_a_real_mismatch_still_fails(tmp_path: Path) -> None:
+    assert run(tmp_path, str(PROGRAMS / "deferral.py"), fixes="on") == ALIKE | {
+        "resumed_and_queued": ["queued", "queued"],
+        "resumed_and_running": ["running", "running"],
+    }
