@@ -117,6 +117,8 @@ class Stock:
 
     def start(self) -> None:
         since = time.time()
+        # Its api-server dies without a word where the port of the last start is not free again yet.
+        self.port = free_port()
         environment = {
             # standalone starts its components as `airflow`, from the PATH.
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
