@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Keep the user's own Airflow out of the tests, and the tests out of it."""
     for name in [name for name in os.environ if name.startswith(("AIRFLOW", "ORRERY"))]:
         del os.environ[name]
+    # Started in the background of a script we inherit an ignored Ctrl-C, and so would all that we start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     home = tempfile.mkdtemp(prefix="orrery-tests-")
     os.environ["AIRFLOW_HOME"] = home
     config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))

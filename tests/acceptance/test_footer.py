@@ -5,8 +5,8 @@ Screenshots go to test-results/footer/.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -15,6 +15,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from orrery import __version__
 
@@ -124,6 +125,12 @@ class Window:
         self.page.wait_for_selector(f"html.{look.scheme}")
         # Airflow sets it too, when the words of a right-to-left language arrive.
         self.page.evaluate("direction => { document.documentElement.dir = direction; }", look.direction)
+        # Airflow lays its charts out anew when the direction turns; for a moment the page is too wide.
+        # Should it stay so, the measurement tells.
+        with contextlib.suppress(PlaywrightTimeout):
+            self.page.wait_for_function(
+                "() => document.documentElement.scrollWidth <= window.innerWidth", timeout=10_000
+            )
         facts: dict[str, Any] = self.page.evaluate(MEASURE)
         return facts
 
@@ -181,7 +188,7 @@ def paths(api: httpx.Client) -> dict[str, str]:
     }
 
 
-@contextmanager
+@contextlib.contextmanager
 def signed_in(browser: Browser, deployment: Deployment, token: str, language: str = "en") -> Iterator[Window]:
     context = browser.new_context()
     context.set_default_timeout(15_000)

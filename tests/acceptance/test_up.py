@@ -267,7 +267,10 @@ def test_ctrl_c_stops_everything(
         stderr=subprocess.PIPE,
         text=True,
     )
-    until(lambda: cli(project, "status").code == 0)
+    lines = running.stderr
+    assert lines
+    until(lambda: "Press Ctrl-C to stop" in lines.readline())
+    assert cli(project, "status").code == 0
     # Another command may work on a deployment that somebody watches
     assert cli(project, "airflow", "version").out.strip() == "3.3.2"
     running.send_signal(signal.SIGINT)
