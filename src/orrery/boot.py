@@ -74,8 +74,7 @@ def apply(environ: "MutableMapping[str, str]") -> bool:
     Raises:
         OrreryError: a setting of ours is wrong, or a secret is not safe to use.
     """
-    from orrery.config import airflow_file, applied, capacity, defaults, plan, secrets, settings
-    from orrery.config.note import Note
+    from orrery.config import airflow_file, applied, capacity, defaults, notices, plan, secrets, settings
     from orrery.config.user import UserSettings
     from orrery.errors import OrreryError
 
@@ -89,9 +88,8 @@ def apply(environ: "MutableMapping[str, str]") -> bool:
         file = airflow_file.read(given_file.path)
         if file.problem:
             # Nobody can tell what the user has set: leave it all to Airflow, which will say so too.
-            text = f"{file.problem} Orrery's defaults are not applied."
             _replace(environ, environment, {})
-            _report(environ, [Note(key=f"airflow.cfg:{file.path}", text=text)])
+            _report(environ, [notices.unreadable(file)])
             return False
         known = defaults.load()
         user = UserSettings(environment=environment, file=file, old_names=known.old_names)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from orrery.errors import MachineError
 from orrery.local import process, processes
+from orrery.local.ports import HOST
 from orrery.local.sql import DatabaseError, Login, query
 from orrery.local.state import ensure_secret, write_private
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-HOST = "127.0.0.1"
 #: The owner of the server and of Airflow's database.
 OWNER = "orrery"
 #: A role for pipelines: it may make databases of its own and cannot enter Airflow's.

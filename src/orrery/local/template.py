@@ -5,7 +5,6 @@ A migration of an empty database costs seconds of imports; a copy of the 50 MB c
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import signal
 import tempfile
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orrery.local import migrations, ports, process
+from orrery.local.exclusive import held
 from orrery.local.postgres import Postgres
 from orrery.local.processes import MARK
 from orrery.local.state import write_private
@@ -53,13 +53,15 @@ def ensure_template(
     its name only when it is whole.
 
     Raises:
-        MachineError: PostgreSQL or the migration failed; the reason is told.
+        MachineError: PostgreSQL or the migration failed, or the folder cannot be written; the reason is told.
     """
     if (folder / "complete").exists():
         return Template(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / f".{folder.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+
+    def waiting() -> None:
+        report("Waiting for another orrery that is preparing the database template")
+
+    with held(folder.parent / f".{folder.name}.lock", waiting=waiting):
         if not (folder / "complete").exists():
             report("Preparing the database template of this runtime (once on this machine)")
             for left in folder.parent.glob(f".{folder.name}.*"):
