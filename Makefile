@@ -2,13 +2,14 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 PORT ?= 8080
+ROUNDS ?= 5
 EXAMPLE := examples/airports
 BIN := $(CURDIR)/.venv/bin
 
-.PHONY: help setup up down test lint types layers unit contract integration acceptance frontend format lock catalogue bench wheel clean
+.PHONY: help setup up down test lint types layers unit contract integration acceptance frontend format lock catalogue bench bench-peers wheel clean
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup:  ## Make .venv with everything locked and byte-compiled, and build the frontend
 	@bin/setup
@@ -61,8 +62,12 @@ lock: setup  ## Resolve requirements/*.txt anew (UPGRADE=1: to the newest) and r
 	@$(BIN)/python bin/update_airflow_options
 	@$(BIN)/python -m orrery.deployment.schema docs/reference/orrery.schema.json
 
-bench: setup  ## Measure beside stock Airflow, in the same run (minutes)
-	@$(BIN)/python benchmarks/startup.py
+bench: setup  ## Measure beside stock Airflow, in the same run: hours (ROUNDS=5, ONLY=chain,fanout for less)
+	@$(BIN)/python benchmarks/startup.py --rounds $(ROUNDS)
+	@$(BIN)/python benchmarks/tasks.py --rounds $(ROUNDS) $(if $(ONLY),--only $(ONLY)) $(if $(LONG),--long $(LONG))
+
+bench-peers: setup  ## The same tasks on Prefect, Dagster and DBOS too (ROUNDS=5; downloads them)
+	@$(BIN)/python benchmarks/peers.py --rounds $(ROUNDS)
 
 wheel: setup  ## Build dist/*.whl
 	@$(BIN)/python -m hatchling build -t wheel

@@ -13,83 +13,29 @@ import os
 import platform
 import shutil
 import signal
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import httpx
 import psutil
 
-from orrery.local import postgres
+if not __package__:  # run as a file: the package `benchmarks` is found from the repository's root
+    sys.path[0] = str(Path(__file__).parents[1])
+
+from benchmarks.lab.health import wait_healthy
+from benchmarks.lab.machine import MARK, cpu_seconds, marked, pss_bytes
+from benchmarks.lab.server import Server
+
+from orrery.local.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 ORRERY = Path(sys.executable).with_name("orrery")
-JOBS = ("scheduler", "triggerer", "dag_processor")
-MARK = "ORRERY_BENCHMARK"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def marked(value: str) -> list[psutil.Process]:
-    """All processes that name a contender's folder, and their descendants."""
-    found: dict[int, psutil.Process] = {}
-    for process in psutil.process_iter():
-        try:
-            words = [*process.cmdline(), *process.environ().values()]
-            if any(word == value or f"{value}/" in word for word in words):
-                for one in (process, *process.children(recursive=True)):
-                    found[one.pid] = one
-        except psutil.Error:
-            continue
-    found.pop(os.getpid(), None)
-    return list(found.values())
-
-
-def pss_bytes(processes: list[psutil.Process]) -> int:
-    total = 0
-    for process in processes:
-        try:
-            total += process.memory_full_info().pss
-        except psutil.Error:
-            continue
-    return total
-
-
-def cpu_seconds(processes: list[psutil.Process]) -> float:
-    """CPU of living processes and of their children that have ended."""
-    total = 0.0
-    for process in processes:
-        try:
-            total += sum(process.cpu_times()[:4])
-        except psutil.Error:
-            continue
-    return total
-
-
-def wait_healthy(port: int, since: float) -> None:
-    deadline = time.monotonic() + 180
-    while time.monotonic() < deadline:
-        try:
-            health = httpx.get(f"http://127.0.0.1:{port}/api/v2/monitor/health", trust_env=False).json()
-            beats = [health[job][f"latest_{job}_heartbeat"] for job in JOBS]
-            if all(beat and datetime.fromisoformat(beat).timestamp() >= since for beat in beats):
-                return
-        except (httpx.HTTPError, ValueError, KeyError):
-            pass
-        time.sleep(0.1)
-    raise SystemExit("not healthy after 180 s")
 
 
 class Stock:
@@ -97,23 +43,15 @@ class Stock:
 
     name = "stock"
 
-    def __init__(self, folder: Path, programs: Path) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.programs = programs
         self.port = free_port()
         self.home = folder / "home"
-        secrets = folder / "secrets"
-        secrets.mkdir(parents=True)
-        self.server = postgres.Postgres(programs, folder / "postgres", secrets, free_port())
+        self.server = Server(folder)
         self.running: subprocess.Popen[bytes] | None = None
 
     def prepare(self) -> None:
-        self.server.initialise()
-        self.postgres = subprocess.Popen(
-            self.server.command(), env={MARK: str(self.folder)}, stderr=subprocess.DEVNULL
-        )
-        self.server.wait_until_ready(is_alive=lambda: True, log=self.folder / "none")
-        self.server.ensure_database()
+        self.server.start()
 
     def start(self) -> None:
         since = time.time()
@@ -147,8 +85,7 @@ class Stock:
 
     def stop(self) -> None:
         if self.running:
-            database = psutil.Process(self.postgres.pid)
-            spared = {database.pid, *(child.pid for child in database.children())}
+            spared = self.server.pids()
             asked = [process for process in marked(str(self.folder)) if process.pid not in spared]
             # As a person's Ctrl-C: the whole group gets it.
             os.killpg(self.running.pid, signal.SIGINT)
@@ -160,8 +97,7 @@ class Stock:
 
     def end(self) -> None:
         self.stop()
-        self.postgres.send_signal(signal.SIGINT)
-        self.postgres.wait()
+        self.server.stop()
 
 
 class Orrery:
@@ -245,8 +181,6 @@ def main() -> None:
     # A shell starts what it runs in the background with Ctrl-C ignored, and our children would inherit it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    site_packages = Path(next(path for path in sys.path if path.endswith("site-packages")))
-    programs = postgres.programs(site_packages)
     folder = Path(tempfile.mkdtemp(prefix="orrery-bench-"))
     cache = folder / "cache"
     results: list[tuple[int, str, dict[str, float]]] = []
@@ -259,7 +193,7 @@ def main() -> None:
         cold.end()
         for number in range(arguments.rounds):
             contenders: list[Callable[[], Stock | Orrery]] = [
-                lambda number=number: Stock(folder / f"stock-{number}", programs),  # type: ignore[misc]
+                lambda number=number: Stock(folder / f"stock-{number}"),  # type: ignore[misc]
                 lambda number=number: Orrery(folder / f"orrery-{number}", cache),  # type: ignore[misc]
             ]
             # Which goes first changes from round to round.

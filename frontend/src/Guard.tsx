@@ -2,6 +2,10 @@ import { Component, type ReactNode } from "react";
 
 interface Props {
   readonly children: ReactNode;
+  /** What fails, for the browser's console. */
+  readonly name: string;
+  /** What is shown instead; without it nothing. */
+  readonly fallback?: ReactNode;
 }
 
 /** Airflow has no error boundary above its plug-ins: without this one a fault of ours would blank every page. */
@@ -13,10 +17,10 @@ export class Guard extends Component<Props, { readonly failed: boolean }> {
   }
 
   override componentDidCatch(error: unknown): void {
-    console.warn("Orrery: the footer failed and is hidden.", error);
+    console.warn(`Orrery: ${this.props.name} failed and is hidden.`, error);
   }
 
   override render(): ReactNode {
-    return this.state.failed ? null : this.props.children;
+    return this.state.failed ? (this.props.fallback ?? null) : this.props.children;
   }
 }

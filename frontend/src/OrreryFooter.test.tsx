@@ -127,7 +127,7 @@ describe("the guard", () => {
     await show(
       <>
         <h1>Dags</h1>
-        <Guard>
+        <Guard name="the footer">
           <Broken />
         </Guard>
       </>,

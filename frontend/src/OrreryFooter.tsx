@@ -7,7 +7,7 @@ import { useRuntime } from "./useRuntime";
 /** What Airflow mounts. It passes the current Dag, run and task, which the footer does not need. */
 export function OrreryFooter(): ReactElement {
   return (
-    <Guard>
+    <Guard name="the footer">
       <LiveFooter />
     </Guard>
   );

@@ -2,33 +2,36 @@
 import { build, type Rollup } from "vite";
 import { beforeAll, describe, expect, it, vi } from "vitest";
 
-const NAME = "OrreryFooter";
+const BUNDLES = [
+  { name: "OrreryFooter", file: "footer.js", mode: "production", most: 10_000, says: "Orrery" },
+  { name: "Workers", file: "workers.js", mode: "workers", most: 30_000, says: "Workers" },
+];
 
-let code: string;
-
-async function bundle(): Promise<string> {
-  const [built] = (await build({ logLevel: "silent", build: { write: false } })) as Rollup.RollupOutput[];
-  expect(built!.output.map((file) => file.fileName)).toEqual(["footer.js"]);
+async function bundle(mode: string, file: string): Promise<string> {
+  const [built] = (await build({ mode, logLevel: "silent", build: { write: false } })) as Rollup.RollupOutput[];
+  expect(built!.output.map((each) => each.fileName)).toEqual([file]);
   return built!.output[0].code;
 }
 
-/** Runs the file as Airflow does, on globals of our choice, and returns what it registered. */
-function registered(globals: Record<string, unknown>): unknown {
-  new Function("globalThis", code)(globals);
-  return globals[NAME];
-}
+describe.each(BUNDLES)("the built file $file", ({ name, file, mode, most, says }) => {
+  let code: string;
 
-beforeAll(async () => {
-  code = await bundle();
-});
+  /** Runs the file as Airflow does, on globals of our choice, and returns what it registered. */
+  function registered(globals: Record<string, unknown>): unknown {
+    new Function("globalThis", code)(globals);
+    return globals[name];
+  }
 
-describe("the built file", () => {
+  beforeAll(async () => {
+    code = await bundle(mode, file);
+  });
+
   it("is the same each time", async () => {
-    expect(await bundle()).toBe(code);
+    expect(await bundle(mode, file)).toBe(code);
   });
 
   it("is small, stands alone and brings no React of its own", () => {
-    expect(code.length).toBeLessThan(10_000);
+    expect(code.length).toBeLessThan(most);
     expect(code).not.toMatch(/\b(import|require)\s*\(|^import /m);
   });
 
@@ -37,17 +40,18 @@ describe("the built file", () => {
     const ReactJSXRuntime = await import("react/jsx-runtime");
     const { renderToString } = await import("react-dom/server");
 
-    const Footer = registered({ React, ReactJSXRuntime }) as () => React.ReactElement;
+    const Component = registered({ React, ReactJSXRuntime }) as () => React.ReactElement;
 
-    expect(renderToString(ReactJSXRuntime.jsx(Footer, {}))).toContain("Orrery");
+    expect(renderToString(ReactJSXRuntime.jsx(Component, {}))).toContain(says);
   });
 
   it("shows nothing, and breaks nothing, in an Airflow that shares no React", () => {
     const warn = vi.spyOn(console, "warn").mockImplementation(() => {});
 
-    const Footer = registered({}) as () => unknown;
+    const Component = registered({}) as () => unknown;
 
-    expect(Footer()).toBeNull();
+    expect(Component()).toBeNull();
     expect(warn).toHaveBeenCalledOnce();
+    warn.mockRestore();
   });
 });

@@ -1,4 +1,5 @@
 /** What /orrery/v1/runtime answers, read without trusting it: whatever is missing or odd is left out. */
+import { record, text } from "./read";
 
 export interface Link {
   readonly label: string;
@@ -53,14 +54,6 @@ function notice(value: unknown): Notice | undefined {
   const said = text(words);
   if (said === undefined) return undefined;
   return { severity: severity === "error" || severity === "warning" ? severity : "info", text: said };
-}
-
-function record(value: unknown): Record<string, unknown> {
-  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
-}
-
-function text(value: unknown): string | undefined {
-  return typeof value === "string" && value.trim() !== "" ? value : undefined;
 }
 
 function address(value: unknown, base: string): string | undefined {

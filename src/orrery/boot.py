@@ -96,7 +96,9 @@ def apply(environ: "MutableMapping[str, str]") -> bool:
         situation = plan.Situation(user=user, machine=capacity.machine(), worker_slots=ours.worker_slots)
         planned = plan.make(known.of_profile(ours.profile), situation)
         folder = ours.secrets_dir or airflow_file.home(environment) / "secrets"
-        kept = secrets.ensure(folder, secrets.missing(user), inherited=applied.inherited(environ))
+        # A worker's tasks are the users' code: it holds no secret of the platform.
+        wanted = () if ours.component == "worker" else secrets.missing(user)
+        kept = secrets.ensure(folder, wanted, inherited=applied.inherited(environ))
     except OrreryError as error:
         hint = f" {error.hint}" if error.hint else ""
         sys.stderr.write(f"orrery: {error.message}{hint}\n")

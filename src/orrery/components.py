@@ -17,12 +17,14 @@ class Component:
     #: Arguments of the `airflow` command; None for a program that is not Airflow's.
     #: `{host}` and `{port}` are filled in.
     airflow_arguments: tuple[str, ...] | None
+    #: The module that runs instead, with `python -m`; None for a command of Airflow's.
+    module: str | None = None
     #: Its key in Airflow's /api/v2/monitor/health, when it sends heartbeats there.
     health_key: str | None = None
     #: Its `job_type` in Airflow's table of jobs.
     job_type: str | None = None
     #: How its start is known to be over.
-    probe: Literal["http", "heartbeat", "ready"] = "heartbeat"
+    probe: Literal["http", "heartbeat", "ready", "socket"] = "heartbeat"
     #: How long it may take to stop, in seconds, before it is killed.
     grace_seconds: int = 6
     #: The signal that asks it to stop.
@@ -30,6 +32,9 @@ class Component:
 
 
 POSTGRES = Component(name="postgres", airflow_arguments=None, probe="ready", stop_signal="INT")
+
+#: The agent that runs the tasks of the packing executor; with another executor there is none.
+WORKER = Component(name="worker", airflow_arguments=None, module="orrery.worker", probe="socket")
 
 AIRFLOW_COMPONENTS: tuple[Component, ...] = (
     Component(
@@ -57,6 +62,7 @@ AIRFLOW_COMPONENTS: tuple[Component, ...] = (
         health_key="triggerer",
         job_type="TriggererJob",
     ),
+    WORKER,
 )
 
 COMPONENTS: tuple[Component, ...] = (POSTGRES, *AIRFLOW_COMPONENTS)

@@ -13,5 +13,7 @@ def get_provider_info() -> dict[str, object]:
     return {
         "package-name": "orrery-runtime",
         "name": "Orrery Runtime",
+        # Beside the default of [database] external_db_managers: also under a list of the user's own.
+        "db-managers": ["orrery.database.manager.OrreryDBManager"],
         "description": "An open, self-hosted, production-ready distribution of Apache Airflow.",
     }

@@ -1,25 +1,38 @@
-"""What the acceptance tests share: the installed `orrery`, and one running copy of the example project."""
+"""What the acceptance tests share: the installed `orrery`, the example project running, a browser."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import socket
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import httpx
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from playwright.sync_api import Browser, ConsoleMessage, Page
 
 REPOSITORY = Path(__file__).parents[2]
 ORRERY = Path(sys.executable).with_name("orrery")
+SCREENSHOTS = REPOSITORY / "test-results"
+CHROMIUM = Path("/usr/bin/chromium")
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,3 +163,119 @@ def deployment(tmp_path_factory: pytest.TempPathFactory, cli: Cli) -> Iterator[D
     finally:
         stopped = cli(project, "down")
         assert stopped.code == 0, stopped.err
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """How a browser's window is set up."""
+
+    width: int = 1280
+    height: int = 720
+    scheme: Literal["light", "dark"] = "light"
+    direction: Literal["ltr", "rtl"] = "ltr"
+
+
+LOOKS = {
+    "light": Look(),
+    "dark": Look(scheme="dark"),
+    "narrow": Look(width=360, height=740),
+    "right-to-left": Look(direction="rtl"),
+}
+
+
+@dataclass(kw_only=True)
+class Window:
+    """A signed-in browser window, and what it complained about."""
+
+    page: Page
+    url: str
+    complaints: list[str] = field(default_factory=list)
+
+    def visit(self, path: str) -> None:
+        """Open the page and wait for the footer's facts and for the page's own content."""
+        self.page.goto(self.url + path)
+        self.page.wait_for_selector(".orrery-links")
+        self.page.wait_for_load_state("networkidle")
+
+    def turn(self, look: str) -> Look:
+        """Turn the open page to that look and return it."""
+        wanted = LOOKS[look]
+        self.page.set_viewport_size({"width": wanted.width, "height": wanted.height})
+        self.page.emulate_media(color_scheme=wanted.scheme)
+        self.page.wait_for_selector(f"html.{wanted.scheme}")
+        # Airflow sets it too, when the words of a right-to-left language arrive.
+        self.page.evaluate("direction => { document.documentElement.dir = direction; }", wanted.direction)
+        return wanted
+
+    def photograph(self, name: str) -> None:
+        """Keep a picture of what is in view, as test-results/NAME.png."""
+        path = SCREENSHOTS / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=path)
+
+
+class SignIn(Protocol):
+    """Opens a window of its own, signed in."""
+
+    def __call__(self, language: str = "en") -> AbstractContextManager[Window]: ...
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    from playwright.sync_api import sync_playwright
+
+    if not CHROMIUM.exists():
+        missing = "Chromium is not installed (apt-get install chromium)"
+        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="session")
+def token(deployment: Deployment) -> str:
+    answer = httpx.post(
+        f"{deployment.url.rstrip('/')}/auth/token",
+        json={"username": deployment.username, "password": deployment.password},
+    )
+    answer.raise_for_status()
+    return str(answer.json()["access_token"])
+
+
+@pytest.fixture(scope="session")
+def api(deployment: Deployment, token: str) -> Iterator[httpx.Client]:
+    with httpx.Client(
+        base_url=deployment.url, headers={"Authorization": f"Bearer {token}"}, timeout=30
+    ) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def signed_in(browser: Browser, deployment: Deployment, token: str) -> SignIn:
+    @contextlib.contextmanager
+    def window(language: str = "en") -> Iterator[Window]:
+        context = browser.new_context()
+        context.set_default_timeout(60_000)  # a busy machine must not fail a test
+        context.add_cookies([{"name": "_token", "value": token, "url": deployment.url}])
+        context.add_init_script(f"localStorage.setItem('i18nextLng', '{language}')")
+        opened = Window(page=context.new_page(), url=deployment.url.rstrip("/"))
+
+        def note(message: ConsoleMessage) -> None:
+            ours = "orrery" in f"{message.text} {message.location['url']}".lower()
+            # Airflow's words for a plug-in that it could not load.
+            if message.type in {"error", "warning"} and (ours or "Component failed to load" in message.text):
+                opened.complaints.append(message.text)
+
+        opened.page.on("console", note)
+        opened.page.on("pageerror", lambda error: opened.complaints.append(str(error)))
+        yield opened
+        context.close()
+
+    return window
+
+
+@pytest.fixture(scope="module")
+def window(signed_in: SignIn) -> Iterator[Window]:
+    with signed_in() as opened:
+        yield opened

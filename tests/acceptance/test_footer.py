@@ -5,33 +5,22 @@ Screenshots go to test-results/footer/.
 
 from __future__ import annotations
 
-import contextlib
-import os
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 from urllib.parse import quote
 
-import httpx
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from orrery import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    import httpx
+    from playwright.sync_api import Page
 
 pytestmark = pytest.mark.acceptance
 
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
-SCREENSHOTS = Path(__file__).parents[2] / "test-results" / "footer"
+LOOKS = ["light", "dark", "narrow", "right-to-left"]
 PAGES = ["home", "dags", "dag", "run", "task", "connections", "variables", "plugins", "error"]
 
 #: What the browser measures: all in CSS pixels, contrast as in WCAG 2.
@@ -83,89 +72,31 @@ MEASURE = """
 """
 
 
-class Deployment(Protocol):
-    """What the session's deployment offers."""
-
-    url: str
-    username: str
-    password: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Look:
+class Look(Protocol):
     """How the window is set up."""
 
-    width: int = 1280
-    height: int = 720
-    scheme: Literal["light", "dark"] = "light"
-    direction: Literal["ltr", "rtl"] = "ltr"
+    scheme: Literal["light", "dark"]
+    direction: Literal["ltr", "rtl"]
 
 
-LOOKS = {
-    "light": Look(),
-    "dark": Look(scheme="dark"),
-    "narrow": Look(width=360, height=740),
-    "right-to-left": Look(direction="rtl"),
-}
-
-
-@dataclass(kw_only=True)
-class Window:
+class Window(Protocol):
     """A signed-in browser window, and what it complained about."""
 
     page: Page
     url: str
-    complaints: list[str] = field(default_factory=list)
+    complaints: list[str]
 
-    def visit(self, path: str) -> None:
-        """Open the page and wait for the footer's facts and for the page's own content."""
-        self.page.goto(self.url + path)
-        self.page.wait_for_selector(".orrery-links")
-        self.page.wait_for_load_state("networkidle")
+    def visit(self, path: str) -> None: ...
 
-    def measure(self, look: Look) -> dict[str, Any]:
-        """Turn the open page to that look and return the footer's measurements."""
-        self.page.set_viewport_size({"width": look.width, "height": look.height})
-        self.page.emulate_media(color_scheme=look.scheme)
-        self.page.wait_for_selector(f"html.{look.scheme}")
-        # Airflow sets it too, when the words of a right-to-left language arrive.
-        self.page.evaluate("direction => { document.documentElement.dir = direction; }", look.direction)
-        facts: dict[str, Any] = self.page.evaluate(MEASURE)
-        return facts
+    def turn(self, look: str) -> Look: ...
 
-    def photograph(self, name: str) -> None:
-        """Keep a picture of what is in view."""
-        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-        self.page.screenshot(path=SCREENSHOTS / f"{name}.png")
+    def photograph(self, name: str) -> None: ...
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        missing = "Chromium is not installed (apt-get install chromium)"
-        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        chromium.close()
+class SignIn(Protocol):
+    """Opens a window of its own, signed in."""
 
-
-@pytest.fixture(scope="module")
-def token(deployment: Deployment) -> str:
-    answer = httpx.post(
-        f"{deployment.url.rstrip('/')}/auth/token",
-        json={"username": deployment.username, "password": deployment.password},
-    )
-    answer.raise_for_status()
-    return str(answer.json()["access_token"])
-
-
-@pytest.fixture(scope="module")
-def api(deployment: Deployment, token: str) -> Iterator[httpx.Client]:
-    with httpx.Client(
-        base_url=deployment.url, headers={"Authorization": f"Bearer {token}"}, timeout=30
-    ) as client:
-        yield client
+    def __call__(self, language: str = "en") -> AbstractContextManager[Window]: ...
 
 
 @pytest.fixture(scope="module")
@@ -187,32 +118,6 @@ def paths(api: httpx.Client) -> dict[str, str]:
     }
 
 
-@contextlib.contextmanager
-def signed_in(browser: Browser, deployment: Deployment, token: str, language: str = "en") -> Iterator[Window]:
-    context = browser.new_context()
-    context.set_default_timeout(15_000)
-    context.add_cookies([{"name": "_token", "value": token, "url": deployment.url}])
-    context.add_init_script(f"localStorage.setItem('i18nextLng', '{language}')")
-    window = Window(page=context.new_page(), url=deployment.url.rstrip("/"))
-
-    def note(message: ConsoleMessage) -> None:
-        ours = "orrery" in f"{message.text} {message.location['url']}".lower()
-        # Airflow's words for a plug-in that it could not load.
-        if message.type in {"error", "warning"} and (ours or "Component failed to load" in message.text):
-            window.complaints.append(message.text)
-
-    window.page.on("console", note)
-    window.page.on("pageerror", lambda error: window.complaints.append(str(error)))
-    yield window
-    context.close()
-
-
-@pytest.fixture(scope="module")
-def window(browser: Browser, deployment: Deployment, token: str) -> Iterator[Window]:
-    with signed_in(browser, deployment, token) as window:
-        yield window
-
-
 @pytest.fixture(scope="module", params=PAGES)
 def opened(request: pytest.FixtureRequest, window: Window, paths: dict[str, str]) -> str:
     """Open one kind of page, once for all its looks, and return its name."""
@@ -221,8 +126,11 @@ def opened(request: pytest.FixtureRequest, window: Window, paths: dict[str, str]
     return name
 
 
-def assert_well_placed(facts: dict[str, Any], look: Look) -> None:
-    """All of the footer is in view, covers nothing and can be read."""
+def assert_well_placed(window: Window, look: str, name: str) -> dict[str, Any]:
+    """All of the footer is in view, covers nothing and can be read; return where its words are."""
+    turned = window.turn(look)
+    facts: dict[str, Any] = window.page.evaluate(MEASURE)
+    window.photograph(f"footer/{name}")
     bar, sidebar = facts["bar"], facts["sidebar"]
     assert bar["bottom"] == pytest.approx(facts["height"], abs=1)
     assert facts["onLongPage"]["bottom"] == pytest.approx(facts["height"], abs=1)
@@ -241,32 +149,27 @@ def assert_well_placed(facts: dict[str, Any], look: Look) -> None:
     assert facts["opacity"] == 255
     assert [box for box in facts["content"] if box["bottom"] > bar["top"] + 1] == []
     assert facts["contrast"] >= 4.5
-    assert (facts["ground"] < 0.2) == (look.scheme == "dark")
-    assert facts["direction"] == look.direction
+    assert (facts["ground"] < 0.2) == (turned.scheme == "dark")
+    assert facts["direction"] == turned.direction
+    return facts
 
 
 @pytest.mark.parametrize("look", LOOKS)
 def test_the_footer_stands_on_every_page(opened: str, window: Window, api: httpx.Client, look: str) -> None:
-    facts = window.measure(LOOKS[look])
-    window.photograph(f"{opened}-{look}")
+    assert_well_placed(window, look, f"{opened}-{look}")
 
     said = window.page.locator(".orrery-facts").inner_text()
     runtime = api.get("/orrery/v1/runtime").json()
     for text in (__version__, f"Airflow {runtime['airflow_version']}", runtime["image_tag"]):
         assert text in said
-    assert_well_placed(facts, LOOKS[look])
     assert window.complaints == []
 
 
-def test_the_footer_fits_a_hebrew_interface(
-    browser: Browser, deployment: Deployment, token: str, paths: dict[str, str]
-) -> None:
-    with signed_in(browser, deployment, token, language="he") as window:
+def test_the_footer_fits_a_hebrew_interface(signed_in: SignIn, paths: dict[str, str]) -> None:
+    with signed_in(language="he") as window:
         window.visit(paths["dags"])
-        facts = window.measure(LOOKS["right-to-left"])
-        window.photograph("dags-hebrew")
+        facts = assert_well_placed(window, "right-to-left", "dags-hebrew")
 
-        assert_well_placed(facts, LOOKS["right-to-left"])
         # Mirrored: what runs stands at the right, the links at the left.
         left_to_right = sorted(facts["phrases"], key=lambda phrase: phrase["left"])
         assert left_to_right[0]["text"] == "Support"
@@ -335,10 +238,8 @@ def test_the_menu_docs_holds_the_same_links(window: Window, paths: dict[str, str
     ],
     ids=["broken", "signed out", "no JSON", "odd JSON"],
 )
-def test_a_page_works_whatever_the_runtime_route_answers(
-    browser: Browser, deployment: Deployment, token: str, answer: dict[str, Any]
-) -> None:
-    with signed_in(browser, deployment, token) as window:
+def test_a_page_works_whatever_the_runtime_route_answers(signed_in: SignIn, answer: dict[str, Any]) -> None:
+    with signed_in() as window:
         window.page.route("**/orrery/v1/runtime", lambda route: route.fulfill(**answer))
 
         window.page.goto(f"{window.url}/dags")
@@ -351,16 +252,12 @@ def test_a_page_works_whatever_the_runtime_route_answers(
 
 
 @pytest.mark.parametrize("severity", ["info", "warning", "error"])
-def test_a_notice_stands_in_the_footer(
-    browser: Browser, deployment: Deployment, token: str, api: httpx.Client, severity: str
-) -> None:
+def test_a_notice_stands_in_the_footer(signed_in: SignIn, api: httpx.Client, severity: str) -> None:
     facts = api.get("/orrery/v1/runtime").json()
     facts["notice"] = {"severity": severity, "text": "Runtime 17 is supported until 2029-05-31"}
-    with signed_in(browser, deployment, token) as window:
+    with signed_in() as window:
         window.page.route("**/orrery/v1/runtime", lambda route: route.fulfill(json=facts))
         window.visit("/dags")
         assert window.page.get_by_role("status").filter(has_text="2029-05-31").is_visible()
-        for name, look in LOOKS.items():
-            measured = window.measure(look)
-            window.photograph(f"notice-{severity}-{name}")
-            assert_well_placed(measured, look)
+        for look in LOOKS:
+            assert_well_placed(window, look, f"notice-{severity}-{look}")

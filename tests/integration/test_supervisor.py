@@ -40,7 +40,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning"),
 ]
 
-API_SERVER, SCHEDULER, DAG_PROCESSOR, TRIGGERER = AIRFLOW_COMPONENTS
+API_SERVER, SCHEDULER, DAG_PROCESSOR, TRIGGERER, WORKER = AIRFLOW_COMPONENTS
 #: Tells when it begins and when it is asked to stop.
 STAYS = """
 import pathlib, signal, sys, time
@@ -91,7 +91,7 @@ def managed(root: Path, commands: Mapping[str, list[str]], **environment: str) -
     # `env PROGRAM ARGUMENTS` in the place of `python -m airflow ARGUMENTS`
     write_private(state.launch_file, json.dumps({"command": ["/usr/bin/env"], "environment": base}))
     deployment.supervisor.configure(
-        {name: launch_command(state, command) for name, command in commands.items()}
+        {name: launch_command(state.launch_file, command) for name, command in commands.items()}
     )
     try:
         deployment.supervisor.start()

@@ -65,6 +65,7 @@ def plan(project: Project) -> Plan:
     from orrery.config.applied import users_environment
     from orrery.config.settings import load_settings
     from orrery.deployment.file import load_deployment
+    from orrery.deployment.variables import airflow_variables
     from orrery.local.plan import Plan
     from orrery.local.state import State
     from orrery.project.airflow_settings import read_airflow_settings
@@ -97,7 +98,17 @@ def plan(project: Project) -> Plan:
         environment=environment,
         cache=load_settings(os.environ).cache_dir,
         seeds=_seeds(read_airflow_settings(project.airflow_settings)),
+        task_settings=airflow_variables(deployment, executor_is_set=_names_an_executor(project.root)),
     )
+
+
+def _names_an_executor(root: Path) -> bool:
+    """Tell whether the project's own airflow.cfg chooses the executor."""
+    from orrery.config import airflow_file
+    from orrery.config.user import UserSettings
+
+    file = airflow_file.read(root / "airflow.cfg")
+    return UserSettings(environment={}, file=file).given("core", "executor") is not None
 
 
 def _python_for(runtime: str) -> str:

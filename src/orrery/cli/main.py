@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "init": ("orrery.cli.init", "init", "Make a new project folder."),
     "up": ("orrery.cli.up", "up", "Start this project's deployment on this machine."),
     "status": ("orrery.cli.status", "status", "Show the deployment: URL, sign-in, components."),
+    "workers": ("orrery.cli.workers", "workers", "Show what runs where, what waits, and why."),
     "logs": ("orrery.cli.logs", "logs", "Show what components wrote."),
     "restart": ("orrery.cli.restart", "restart", "Restart one component, or all."),
     "down": ("orrery.cli.down", "down", "Stop the deployment; its data stays."),

@@ -63,23 +63,36 @@ def value_of(default: Default, situation: Situation) -> str | None:
 def _parallelism(situation: Situation) -> str | None:
     if situation.worker_slots is not None:
         return str(situation.worker_slots)
-    if not _runs_tasks_here(situation.user):
+    executor = _first_executor(situation.user)
+    if executor == "PackingExecutor":
+        return str(_NO_LIMIT)  # it derives its own from the nodes there are
+    if executor != "LocalExecutor":
         return None  # this machine's size says nothing about the workers
     machine = situation.machine
     return str(capacity.parallelism([(1, capacity.tasks_per_worker(machine.cores, machine.memory_bytes))]))
 
 
+def _idle_sleep(situation: Situation) -> str | None:
+    # The packing executor sleeps itself, until something happens.
+    return "0" if _first_executor(situation.user) == "PackingExecutor" else "0.2"
+
+
 #: The functions that `compute` in airflow_defaults.toml may name.
-COMPUTED: dict[str, Callable[[Situation], str | None]] = {"parallelism": _parallelism}
+COMPUTED: dict[str, Callable[[Situation], str | None]] = {
+    "parallelism": _parallelism,
+    "idle_sleep": _idle_sleep,
+}
+#: To Airflow zero tasks at a time are none.
+_NO_LIMIT = 10_000
 
 
-def _runs_tasks_here(user: UserSettings) -> bool:
-    """Whether the first executor is the LocalExecutor, which is also Airflow's default."""
+def _first_executor(user: UserSettings) -> str:
+    """Return the name of the first executor's class; the LocalExecutor is Airflow's default."""
     given = user.given("core", "executor")
     text = expand(given.value, user.environment) if given and given.value else "LocalExecutor"
     first = text.split(";")[0].split(",")[0].split("=")[-1]
     # An entry is a name, a dotted path, or `alias:dotted.path`.
-    return first.split(":")[-1].rsplit(".", 1)[-1].strip() == "LocalExecutor"
+    return first.split(":")[-1].rsplit(".", 1)[-1].strip()
 
 
 def _old_name_notes(user: UserSettings, key: tuple[str, str]) -> list[Note]:

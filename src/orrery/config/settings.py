@@ -96,6 +96,11 @@ VARIABLES = (
         default="none",
         meaning="Name of the local deployment that a process belongs to. `orrery up` sets it.",
     ),
+    Variable(
+        name="ORRERY_COMPONENT",
+        default="none",
+        meaning="`worker` keeps the platform's secrets out of a process and its tasks. `orrery up` sets it.",
+    ),
 )
 
 #: Variables that Orrery sets for itself and its children.
@@ -125,6 +130,7 @@ class Settings:
     cache_dir: Path
     image_tag: str | None
     deployment: str | None
+    component: str | None
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -143,6 +149,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         cache_dir=_folder(given.get("ORRERY_CACHE_DIR")) or _user_cache(source) / "orrery",
         image_tag=given.get("ORRERY_IMAGE_TAG"),
         deployment=given.get("ORRERY_DEPLOYMENT"),
+        component=given.get("ORRERY_COMPONENT"),
     )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from orrery.deployment.document import Document, KeyPath, Problem, dotted, kind, read_document
-from orrery.deployment.model import COMPLAINT, NAME_PATTERN, Deployment
+from orrery.deployment.model import NAME_PATTERN, Deployment
+from orrery.deployment.section import COMPLAINT
+from orrery.deployment.tasks import MODULE_PATTERN
 from orrery.errors import InputError
 
 if TYPE_CHECKING:
@@ -70,7 +72,8 @@ def _hint() -> str:
     names = []
     for key in _keys_at(()):
         try:
-            names.append(f"{key} ({', '.join(_keys_at((key,)))})")
+            by_name = "by name: " if get_origin(_annotation_at((key,))) is dict else ""
+            names.append(f"{key} ({by_name}{', '.join(_keys_at((key,)))})")
         except StopIteration:  # no section
             names.append(key)
     return f"The keys of orrery.yaml are {', '.join(names)}."
@@ -80,10 +83,12 @@ def _problem(document: Document, error: ErrorDetails) -> Problem:
     path: KeyPath = error["loc"]
     if error["type"] == "invalid_key":  # a number where a name should be
         path = (*path[:-1], str(path[-1]))
+    if path[-1] == "[key]":  # the same, where names are the user's
+        path = (*path[:-2], str(path[-2]))
     return Problem(line=document.line(path), text=f"`{dotted(path)}` {_complaint(path, error)}")
 
 
-def _complaint(path: KeyPath, error: ErrorDetails) -> str:
+def _complaint(path: KeyPath, error: ErrorDetails) -> str:  # noqa: C901, PLR0912 - a table of errors
     context: dict[str, Any] = error.get("ctx") or {}
     # Near the database's URL nothing is repeated: it may hold a password.
     found = "something else" if path[0] == "database" else kind(error["input"])
@@ -103,9 +108,19 @@ def _complaint(path: KeyPath, error: ErrorDetails) -> str:
         case "int_type":
             expected = "a whole number, without quotes"
         case "greater_than_equal":
-            expected = f"{context['ge']} or more"
+            expected = f"{context['ge']:g} or more"
         case "less_than_equal":
-            expected = f"{context['le']} or less"
+            expected = f"{context['le']:g} or less"
+        case "float_type":
+            expected = "a number"
+        case "bool_type":
+            expected = "`true` or `false`"
+        case "tuple_type":
+            expected = "a list"
+        case "string_pattern_mismatch" if context.get("pattern") == MODULE_PATTERN:
+            expected = "the name of a module, such as `torch`"
+        case "dict_type":
+            expected = "names, each with " + ", ".join(f"`{key}`" for key in _keys_at(path))
         case "model_type":
             expected = "a section: " + ", ".join(f"`{key}`" for key in _keys_at(path))
         case _:
@@ -122,12 +137,20 @@ def _unknown_key(path: KeyPath) -> str:
 
 
 def _keys_at(path: KeyPath) -> tuple[str, ...]:
-    """Return the keys that the section at `path` may have."""
-    model: type[BaseModel] = Deployment
+    """Return the keys that the section at `path` may have; below names, those of each."""
+    return tuple(_section_in(_annotation_at(path)).model_fields)
+
+
+def _annotation_at(path: KeyPath) -> Any:
+    annotation: Any = Deployment
     for step in path:
-        annotation: Any = model.model_fields[str(step)].annotation
-        choices = getattr(annotation, "__args__", (annotation,))
-        model = next(
-            choice for choice in choices if isinstance(choice, type) and issubclass(choice, BaseModel)
-        )
-    return tuple(model.model_fields)
+        if get_origin(annotation) is dict:  # the step is a name of the user's
+            annotation = get_args(annotation)[1]
+        else:
+            annotation = _section_in(annotation).model_fields[str(step)].annotation
+    return annotation
+
+
+def _section_in(annotation: Any) -> type[BaseModel]:
+    choices = get_args(annotation) or (annotation,)
+    return next(choice for choice in choices if isinstance(choice, type) and issubclass(choice, BaseModel))

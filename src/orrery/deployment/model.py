@@ -7,22 +7,27 @@ from typing import Annotated, Literal
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationInfo,
     WithJsonSchema,
     field_validator,
 )
-from pydantic_core import PydanticCustomError
 
 from orrery import __version__
+from orrery.deployment.section import Section, complaint
+from orrery.deployment.tasks import TaskRequest, Worker
 from orrery.errors import InputError
 from orrery.release import catalogue
 
+#: Which executor runs the tasks where the file does not say.
+DEFAULT_EXECUTOR: Literal["packing", "local"] = "local"
+
 #: What may stand in a host name: the deployment's name becomes part of some.
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+
+#: As Airflow's column of queues.
+LONGEST_QUEUE_NAME = 256
 
 #: Databases that people ask for, and why they are not offered.
 _REFUSED_DATABASES = {
@@ -33,24 +38,10 @@ _REFUSED_DATABASES = {
     "oracle": "Airflow does not support Oracle for its metadata",
 }
 
-#: The type of pydantic errors whose message is ours: it goes on after the key's name.
-COMPLAINT = "orrery"
-
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
-def _complaint(text: str) -> PydanticCustomError:
-    # As a value of the template, so that braces in the text mean nothing.
-    return PydanticCustomError(COMPLAINT, "{text}", {"text": text})
-
-
-class _Section(BaseModel):
-    """A part of the file: immutable, strict about types, closed to unknown keys."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class Database(_Section):
+class Database(Section):
     """Airflow's metadata database. Without this section an embedded PostgreSQL is used."""
 
     url: Annotated[
@@ -74,7 +65,7 @@ class Database(_Section):
         missing = [name for name in _REFERENCE.findall(value) if not environment.get(name)]
         if missing:
             names = " and ".join(f"${{{name}}}" for name in dict.fromkeys(missing))
-            raise _complaint(f"refers to {names}, which is not set in the environment or in .env")
+            raise complaint(f"refers to {names}, which is not set in the environment or in .env")
         return _checked_url(_REFERENCE.sub(lambda match: str(environment[match[1]]), value))
 
 
@@ -85,29 +76,29 @@ def _checked_url(url: str) -> str:
         _ = parts.port
     except ValueError as error:
         reason = "percent-encode the characters @ : / ? # [ ] of user and password"
-        raise _complaint(f"is not a URL: {reason}; {advice}") from error
+        raise complaint(f"is not a URL: {reason}; {advice}") from error
     scheme, _, driver = parts.scheme.partition("+")
     if scheme in _REFUSED_DATABASES:
-        raise _complaint(f"names a {scheme} database: {_REFUSED_DATABASES[scheme]}; {advice}")
+        raise complaint(f"names a {scheme} database: {_REFUSED_DATABASES[scheme]}; {advice}")
     if scheme == "postgresql" and driver:
-        raise _complaint(f"names the driver {driver}: Orrery chooses drivers itself; {advice}")
+        raise complaint(f"names the driver {driver}: Orrery chooses drivers itself; {advice}")
     if scheme == "postgres":
-        raise _complaint("begins with postgres://: SQLAlchemy wants postgresql://")
+        raise complaint("begins with postgres://: SQLAlchemy wants postgresql://")
     if scheme != "postgresql" or not url.startswith("postgresql://"):
-        raise _complaint(f"is not the URL of a PostgreSQL database; {advice}")
+        raise complaint(f"is not the URL of a PostgreSQL database; {advice}")
     if not parts.path.strip("/"):
-        raise _complaint(f"names no database; {advice}")
+        raise complaint(f"names no database; {advice}")
     return url
 
 
-class Local(_Section):
+class Local(Section):
     """What holds for `orrery up` on this machine only."""
 
     port: int = Field(default=8080, ge=1, le=65535)
     """Port of the API server and UI, on loopback. `orrery up --port` wins over it."""
 
 
-class Deployment(_Section):
+class Deployment(Section):
     """An Orrery deployment: which runtime, under which name, on which database."""
 
     # `runtime` stands before `python`: the check of one needs the other.
@@ -132,6 +123,26 @@ class Deployment(_Section):
     local: Local = Local()
     """Settings of `orrery up` on this machine."""
 
+    executor: Literal["packing", "local"] = DEFAULT_EXECUTOR
+    """`packing`: tasks are packed by what they ask for, each held to its request. `local`: Airflow's
+    LocalExecutor, which counts tasks and holds them to nothing."""
+
+    worker: Worker = Worker()
+    """What tasks may use of a machine, and what they ask for by default."""
+
+    queues: dict[str, TaskRequest] = Field(default_factory=dict, examples=[{"heavy": {"memory": "4Gi"}}])
+    """Queues by name, each with what its tasks ask for that say nothing themselves."""
+
+    @field_validator("queues")
+    @classmethod
+    def _have_names(cls, value: dict[str, TaskRequest]) -> dict[str, TaskRequest]:
+        for name in value:
+            if not name.strip() or len(name) > LONGEST_QUEUE_NAME:
+                raise complaint(
+                    f"holds the queue {name[:60]!r}; a name has 1 to {LONGEST_QUEUE_NAME} characters"
+                )
+        return value
+
     @field_validator("runtime")
     @classmethod
     def _is_in_the_catalogue(cls, value: str) -> str:
@@ -140,10 +151,10 @@ class Deployment(_Section):
             release = known.release(value)
         except InputError as error:
             hint = f" {error.hint}" if error.hint else ""
-            raise _complaint(f"names no release: {error.message}{hint}") from error
+            raise complaint(f"names no release: {error.message}{hint}") from error
         line = known.line(release.version.major)
         if not line.is_built:
-            raise _complaint(
+            raise complaint(
                 f"names a release that cannot be run: line {line.number} is {line.status}; "
                 f"the newest release is {known.newest.version}"
             )
@@ -158,5 +169,5 @@ class Deployment(_Section):
         known = catalogue.load()
         supported = known.line(known.release(runtime).version.major).python_supported or ()
         if value not in supported:
-            raise _complaint(f"is {value}, but runtime {runtime} runs on Python {', '.join(supported)}")
+            raise complaint(f"is {value}, but runtime {runtime} runs on Python {', '.join(supported)}")
         return value

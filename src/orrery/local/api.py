@@ -49,6 +49,10 @@ class Api:
         """GET below /api/v2; raises ApiError."""
         return self._call("GET", path, params=parameters)
 
+    def get_orrery(self, path: str) -> dict[str, Any]:
+        """GET below /orrery/v1; raises ApiError."""
+        return self._call("GET", path, base="/orrery/v1")
+
     def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """POST below /api/v2; raises ApiError."""
         return self._call("POST", path, json=body)
@@ -91,11 +95,11 @@ class Api:
         kind = NotFoundError if answer.status_code == httpx.codes.NOT_FOUND else ApiError
         raise kind(f"Airflow's API refused {method} {path} ({answer.status_code}): {_detail(answer)}")
 
-    def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
+    def _request(self, method: str, path: str, *, base: str = "/api/v2", **options: Any) -> httpx.Response:
         if self._token is None:
             self._token = self._sign_in()
         headers = {"Authorization": f"Bearer {self._token}"}
-        return self._client.request(method, f"/api/v2{path}", headers=headers, **options)
+        return self._client.request(method, f"{base}{path}", headers=headers, **options)
 
     def _sign_in(self) -> str:
         answer = self._client.post("/auth/token", json={"username": USERNAME, "password": self._password})

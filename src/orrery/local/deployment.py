@@ -124,7 +124,7 @@ class LocalDeployment:
                 time.sleep(0.05)
         processes.end(processes.of(self.state), grace_seconds=1)
         self.state.socket.unlink(missing_ok=True)
-        for name in ("supervisord.pid", "launch.json"):
+        for name in ("supervisord.pid", "launch.json", "launch-worker.json"):
             (self.state.run / name).unlink(missing_ok=True)
 
     @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import locale
 import os
 import resource
@@ -18,6 +19,7 @@ import psutil
 
 from orrery.errors import MachineError
 from orrery.local import ports, processes
+from orrery.local.state import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -62,7 +64,7 @@ def check_machine(
     yield check_files(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     yield check_locale(locale.getpreferredencoding(do_setlocale=False))
     yield check_clock(time.time(), released)
-    yield check_cgroups(Path("/sys/fs/cgroup"))
+    yield check_isolation(State(state).worker_socket.parent) or check_cgroups(Path("/sys/fs/cgroup"))
     if os.geteuid() == 0:
         yield check_root(shutil.which)
     yield check_frontend(shutil.which)
@@ -172,6 +174,19 @@ def check_clock(now: float, released: date) -> Check:
         found=f"{today} (UTC), before this release was made ({released})",
         fix="timedatectl set-ntp true",
     )
+
+
+def check_isolation(run: Path) -> Check | None:
+    """By what tasks are kept apart, as the worker found it when it last started; None if it never did."""
+    try:
+        told = json.loads((run / "isolation.json").read_text(encoding="utf-8"))
+        notes = [str(note) for note in told["notes"]]
+        found = str(told["text"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if not notes:
+        return Check(name="isolation", state="ok", found=found)
+    return Check(name="isolation", state="weak", found=found, fix=" ".join(notes))
 
 
 def check_cgroups(root: Path) -> Check:

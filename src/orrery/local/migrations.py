@@ -1,4 +1,4 @@
-"""The state of Airflow's schema, told from files and one query instead of a process that imports Airflow."""
+"""The state of Airflow's schema and of ours, told from files and a query, without importing Airflow."""
 
 from __future__ import annotations
 
@@ -22,20 +22,34 @@ def known_revisions(site_packages: Path) -> tuple[frozenset[str], str]:
     Raises:
         MachineError: the environment's migrations are not a chain with one end.
     """
-    revisions: set[str] = set()
-    parents: set[str] = set()
     folder = site_packages / "airflow" / "migrations" / "versions"
-    for file in folder.glob("*.py"):
-        text = file.read_text(encoding="utf-8")
-        revisions.update(_REVISION.findall(text))
-        parents.update(_DOWN_REVISION.findall(text))
-    heads = revisions - parents
+    revisions, heads = _chain(folder)
     if len(heads) != 1:
         raise MachineError(
             f"Airflow's migrations in {folder} have {len(heads)} newest revisions, not one.",
             hint="The runtime's environment is damaged: remove it and run 'orrery up' again.",
         )
-    return frozenset(revisions), heads.pop()
+    return revisions, heads.pop()
+
+
+def orrery_revisions(package: Path) -> tuple[frozenset[str], str | None]:
+    """Return all revisions of Orrery's own tables that an installed `orrery` knows, and the newest of them.
+
+    A release that has no tables has no revisions.
+    """
+    revisions, heads = _chain(package / "database" / "migrations" / "versions")
+    return revisions, heads.pop() if heads else None
+
+
+def _chain(folder: Path) -> tuple[frozenset[str], set[str]]:
+    """Return the revisions of a folder, and those of them that no other builds on."""
+    revisions: set[str] = set()
+    parents: set[str] = set()
+    for file in folder.glob("*.py"):
+        text = file.read_text(encoding="utf-8")
+        revisions.update(_REVISION.findall(text))
+        parents.update(_DOWN_REVISION.findall(text))
+    return frozenset(revisions), revisions - parents
 
 
 def found_revision(ask: Callable[[str], list[list[str]]]) -> str | None:
@@ -57,7 +71,14 @@ def found_revision(ask: Callable[[str], list[list[str]]]) -> str | None:
     return rows[0][0] if rows else None
 
 
-def verdict(found: str | None, known: frozenset[str], head: str) -> Literal["current", "migrate"]:
+def found_orrery_revision(ask: Callable[[str], list[list[str]]]) -> str | None:
+    """Return the revision of Orrery's tables in a database; None when they are not there."""
+    [[has_version]] = ask("SELECT to_regclass('orrery_alembic_version') IS NOT NULL")
+    rows = ask("SELECT version_num FROM orrery_alembic_version") if has_version == "t" else []
+    return rows[0][0] if rows else None
+
+
+def verdict(found: str | None, known: frozenset[str], head: str | None) -> Literal["current", "migrate"]:
     """Say what a database at revision `found` (None: empty) needs.
 
     Raises:
@@ -69,14 +90,34 @@ def verdict(found: str | None, known: frozenset[str], head: str) -> Literal["cur
         return "migrate"
     raise StateError(
         f"The database was made by a newer runtime: its schema revision {found} is unknown to this one"
-        f" (newest known: {head}).",
+        f" (newest known: {head or 'none'}).",
         hint="Set 'runtime:' in orrery.yaml to the version that made it, "
         "or give this project another database.",
     )
 
 
+def stale(ask: Callable[[str], list[list[str]]], *, site_packages: Path, package: Path) -> list[str]:
+    """Say what of a database is not at its newest revision, such as `Orrery's tables from empty to 3f2a`.
+
+    `site_packages` has the Airflow that is to use it, `package` is the `orrery` that this one imports.
+
+    Raises:
+        MachineError: the environment's migrations are not a chain with one end.
+        StateError: a newer runtime made it, or another program.
+    """
+    schemas = (
+        ("Airflow's", found_revision(ask), *known_revisions(site_packages)),
+        ("Orrery's", found_orrery_revision(ask), *orrery_revisions(package)),
+    )
+    return [
+        f"{whose} tables from {found or 'empty'} to {head}"
+        for whose, found, known, head in schemas
+        if verdict(found, known, head) == "migrate"
+    ]
+
+
 def migrate(python: Path, environment: Mapping[str, str], *, log: Path) -> None:
-    """Bring the database's schema to the newest revision with Airflow's own command.
+    """Bring both schemas to their newest revision with Airflow's own command, which knows ours too.
 
     Raises:
         MachineError: it failed; its last words are told, all of them are in the log.

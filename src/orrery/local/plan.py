@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from orrery.config.secrets import SECRETS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -52,6 +54,8 @@ class Plan:
     environment: Mapping[str, str]
     cache: Path
     seeds: Seeds = field(default_factory=Seeds)
+    #: What the deployment file says of tasks, as variables of Airflow's.
+    task_settings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def user_environment(self) -> dict[str, str]:
@@ -85,6 +89,7 @@ def component_environment(
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(state.secrets / "simple_auth_manager.json"),
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(state.task_logs),
         "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(state.logs / "dag-processor"),
+        **plan.task_settings,
     }
     if connection_url:
         ours["AIRFLOW_CONN_ORRERY_POSTGRES"] = connection_url
@@ -94,6 +99,7 @@ def component_environment(
         "AIRFLOW__CORE__DAGS_FOLDER": str(plan.dags),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(plan.plugins),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database_url,
+        "AIRFLOW__ORRERY_EXECUTOR__SOCKET": str(state.worker_socket),
         "ORRERY_DEPLOYMENT": state.deployment_id,
         "ORRERY_PROFILE": "local",
         "ORRERY_SECRETS_DIR": str(state.secrets),
@@ -106,3 +112,22 @@ def component_environment(
     if (configuration := plan.root / "airflow.cfg").is_file():
         fixed["AIRFLOW_CONFIG"] = str(configuration)
     return {**ours, **user, **fixed}
+
+
+def has_worker(environment: Mapping[str, str]) -> bool:
+    """Whether a deployment with this environment has a worker: the packing executor's agent."""
+    return "PackingExecutor" in environment.get("AIRFLOW__CORE__EXECUTOR", "")
+
+
+def worker_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of the worker, and so of the tasks: without the platform's secrets.
+
+    Tasks reach the platform through the API server, each with a token of its own.
+    """
+    hidden = {secret.variable for secret in SECRETS} | {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"}
+    names = {f"{name}{ending}" for name in hidden for ending in ("", "_CMD", "_SECRET")}
+    return {name: value for name, value in environment.items() if name not in names} | {
+        "ORRERY_COMPONENT": "worker",
+        # Airflow makes an engine from it when it is imported; nobody connects.
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "sqlite://",
+    }

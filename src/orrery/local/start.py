@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orrery.components import AIRFLOW_COMPONENTS, COMPONENTS, POSTGRES, Component
+import orrery
+from orrery.components import AIRFLOW_COMPONENTS, COMPONENTS, POSTGRES, WORKER, Component
 from orrery.config import notices, secrets
 from orrery.config.settings import load_settings
 from orrery.errors import MachineError, StateError
@@ -21,12 +22,12 @@ from orrery.local import migrations, ports, postgres, seeding
 from orrery.local.api import USERNAME
 from orrery.local.environment import RuntimeEnvironment, ensure_runtime
 from orrery.local.overlay import ensure_overlay
-from orrery.local.plan import Plan, Ports, component_environment
+from orrery.local.plan import Plan, Ports, component_environment, has_worker, worker_environment
 from orrery.local.processes import MARK
 from orrery.local.record import Record, digest_of
 from orrery.local.sql import DatabaseError, Login, query
 from orrery.local.state import ensure_secret, read_json, write_private
-from orrery.local.status import Status, client, is_heard, reason
+from orrery.local.status import Status, client, is_heard, reason, worker_answers
 from orrery.local.supervisor import launch_command
 from orrery.local.template import ensure_template
 
@@ -83,7 +84,7 @@ class Starter:
             was_up = self.deployment.is_up()
             try:
                 self._start(self._ports(port))
-                self._await(AIRFLOW_COMPONENTS)
+                self._await(self._airflow())
             except BaseException:
                 # A start that failed or was interrupted leaves nothing behind; what ran before stays.
                 if not was_up:
@@ -119,7 +120,7 @@ class Starter:
 
     def _start(self, chosen: Ports) -> None:
         if self.deployment.is_up():
-            for component in AIRFLOW_COMPONENTS:
+            for component in self._airflow():
                 # One that was given up is tried again; the others are left alone.
                 self.supervisor.start_program(component)
             return
@@ -131,8 +132,13 @@ class Starter:
             self._ensure_postgres(made, chosen.postgres)
         self._ensure_schema(made, chosen)
         self._progress.step("Starting Airflow's components")
-        for component in AIRFLOW_COMPONENTS:
+        for component in self._airflow():
             self.supervisor.start_program(component)
+
+    def _airflow(self) -> list[Component]:
+        """Return Airflow's components, those that the process manager was configured with."""
+        programs = self.supervisor.programs()
+        return [component for component in AIRFLOW_COMPONENTS if component.name in programs]
 
     def _prepare(self, chosen: Ports) -> Made:
         """Make environment, secrets and configuration; start nothing."""
@@ -170,6 +176,11 @@ class Starter:
         write_private(self.state.secrets / "simple_auth_manager.json", json.dumps({USERNAME: password}))
         launch = {"command": [str(python), "-m", "airflow"], "environment": environment}
         write_private(self.state.launch_file, json.dumps(launch))
+        worker = {
+            "command": [str(python), "-m", str(WORKER.module)],
+            "environment": worker_environment(environment),
+        }
+        write_private(self.state.worker_launch_file, json.dumps(worker))
         Record(
             port=chosen.api_server,
             postgres_port=chosen.postgres,
@@ -181,17 +192,23 @@ class Starter:
             database=digest_of(plan.database_url),
         ).write(self.state)
         if not self.supervisor.is_running():
-            self.supervisor.configure(self._commands(chosen, server))
+            self.supervisor.configure(self._commands(chosen, server, has_worker=has_worker(environment)))
         return made
 
-    def _commands(self, chosen: Ports, server: postgres.Postgres | None) -> dict[str, list[str]]:
+    def _commands(
+        self, chosen: Ports, server: postgres.Postgres | None, *, has_worker: bool
+    ) -> dict[str, list[str]]:
         commands = {POSTGRES.name: server.command()} if server else {}
+        if has_worker:
+            commands[WORKER.name] = launch_command(self.state.worker_launch_file)
         for component in AIRFLOW_COMPONENTS:
+            if component is WORKER:
+                continue
             arguments = [
                 word.format(host=ports.HOST, port=chosen.api_server)
                 for word in component.airflow_arguments or ()
             ]
-            commands[component.name] = launch_command(self.state, arguments)
+            commands[component.name] = launch_command(self.state.launch_file, arguments)
         return commands
 
     def _ensure_postgres(self, made: Made, port: int) -> None:
@@ -239,10 +256,13 @@ class Starter:
 
     def _ensure_schema(self, made: Made, chosen: Ports) -> None:
         login = self._login(chosen.postgres)
-        known, head = migrations.known_revisions(made.runtime.site_packages)
-        found = migrations.found_revision(lambda sql: query(made.programs, login, sql))
-        if migrations.verdict(found, known, head) == "migrate":
-            self._progress.step(f"Migrating the database from {found or 'empty'} to {head}")
+        stale = migrations.stale(
+            lambda sql: query(made.programs, login, sql),
+            site_packages=made.runtime.site_packages,
+            package=_package(made),
+        )
+        if stale:
+            self._progress.step(f"Migrating {' and '.join(stale)}")
             environment = read_json(self.state.launch_file)["environment"]
             migrations.migrate(made.python, environment, log=self.state.logs / "migrate.log")
 
@@ -273,9 +293,9 @@ class Starter:
                         why = reason(program, log, self.supervisor.crashes(name)) if program else "gone"
                         self._progress.failed(name, why)
                         del waiting[name]
-                    elif is_heard(component, program, health) or (
-                        program.started_at and beats.get(component.job_type, 0) >= program.started_at
-                    ):
+                    elif is_heard(
+                        component, program, health, worker_answers=worker_answers(component, self.state)
+                    ) or (program.started_at and beats.get(component.job_type, 0) >= program.started_at):
                         self._progress.done(name)
                         del waiting[name]
                 time.sleep(_LOOK_SECONDS)
@@ -375,9 +395,17 @@ class Starter:
 
 
 def _template_name(made: Made) -> str:
-    """Name the template after what it holds: a cluster of that server with the schema of that revision."""
-    _, head = migrations.known_revisions(made.runtime.site_packages)
-    return f"postgresql-18-airflow-{head}"
+    """Name the template after what it holds: a cluster of that server, both schemas at their newest."""
+    _, airflow = migrations.known_revisions(made.runtime.site_packages)
+    _, ours = migrations.orrery_revisions(_package(made))
+    return "-".join(["postgresql-18-airflow", airflow, *(["orrery", ours] if ours else [])])
+
+
+def _package(made: Made) -> Path:
+    """Return the folder of the `orrery` that Airflow's components import."""
+    if made.runtime.origin == "current":  # perhaps not installed but linked to
+        return Path(orrery.__file__).parent
+    return made.runtime.site_packages / "orrery"
 
 
 def _sqlalchemy_url(url: str) -> str:

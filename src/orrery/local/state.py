@@ -73,6 +73,16 @@ class State:
         return self.run / "launch.json"
 
     @property
+    def worker_launch_file(self) -> Path:
+        """The same for the worker, whose environment holds no secrets of the platform."""
+        return self.run / "launch-worker.json"
+
+    @property
+    def worker_socket(self) -> Path:
+        """Where the worker's agent listens, beside the process manager's socket."""
+        return self.socket.with_name("worker.sock")
+
+    @property
     def supervisor_configuration(self) -> Path:
         """The process manager's configuration."""
         return self.run / "supervisord.conf"

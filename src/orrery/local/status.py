@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import socket
 import time
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from orrery.components import COMPONENTS, POSTGRES, Component
+from orrery.components import COMPONENTS, POSTGRES, WORKER, Component
 from orrery.errors import StateError
 from orrery.local import processes
 from orrery.local.api import USERNAME, Api, ApiError
@@ -149,7 +150,9 @@ def component_status(
             why=None,
         )
     crashes = supervisor.crashes(component.name)
-    state = component_state(component, program, health, now=now)
+    state = component_state(
+        component, program, health, now=now, worker_answers=worker_answers(component, supervisor.state)
+    )
     why = None
     if is_looping(crashes, now=now):
         # It comes up each time, so that a look at the right moment finds it healthy.
@@ -184,21 +187,33 @@ _START_LIMIT_SECONDS = 90
 
 
 def component_state(
-    component: Component, program: Program, health: dict[str, Any] | None, *, now: float
+    component: Component,
+    program: Program,
+    health: dict[str, Any] | None,
+    *,
+    now: float,
+    worker_answers: bool = False,
 ) -> ComponentState:
     """Judge a component, purely: its process's state, Airflow's health and the time."""
     if program.state != "running" and program.state != "starting":  # noqa: PLR1714 - mypy narrows this
         return program.state
     if component is POSTGRES:
         return "healthy"
-    if is_heard(component, program, health):
+    if is_heard(component, program, health, worker_answers=worker_answers):
         return "healthy"
     started = program.started_at or now
     return "starting" if now - started < _START_LIMIT_SECONDS else "unhealthy"
 
 
-def is_heard(component: Component, program: Program, health: dict[str, Any] | None) -> bool:
-    """Whether Airflow has heard from this start of the component, not from an earlier one."""
+def is_heard(
+    component: Component, program: Program, health: dict[str, Any] | None, *, worker_answers: bool = False
+) -> bool:
+    """Whether Airflow has heard from this start of the component, not from an earlier one.
+
+    Of the worker, which is no job of Airflow's: whether it answers.
+    """
+    if component is WORKER:
+        return worker_answers
     if health is None:
         return False
     if component.health_key is None:
@@ -208,6 +223,19 @@ def is_heard(component: Component, program: Program, health: dict[str, Any] | No
     if told.get("status") != "healthy" or not beat or program.started_at is None:
         return False
     return datetime.fromisoformat(beat).timestamp() >= program.started_at
+
+
+def worker_answers(component: Component, state: State) -> bool:
+    """Whether the component is the worker, and its agent serves its socket."""
+    if component is not WORKER:
+        return False
+    with socket.socket(socket.AF_UNIX) as end:
+        end.settimeout(1)
+        try:
+            end.connect(str(state.worker_socket))
+        except OSError:
+            return False
+    return True
 
 
 def reason(program: Program, log: Path, crashes: Sequence[Crash]) -> str:

@@ -280,10 +280,9 @@ def render(state: State, commands: Mapping[str, Sequence[str]]) -> str:
     return "\n".join(sections)
 
 
-def launch_command(state: State, arguments: Sequence[str]) -> list[str]:
-    """Return the command that runs `airflow ARGUMENTS` as the launch file says at that time."""
-    launcher = [sys.executable, "-I", "-S", str(Path(launch.__file__)), str(state.launch_file)]
-    return [*launcher, *arguments]
+def launch_command(launch_file: Path, arguments: Sequence[str] = ()) -> list[str]:
+    """Return the command that runs what the launch file says at that time, with these arguments."""
+    return [sys.executable, "-I", "-S", str(Path(launch.__file__)), str(launch_file), *arguments]
 
 
 def _program_section(state: State, component: Component, command: Sequence[str]) -> str:

@@ -1,18 +1,36 @@
-"""The footer's built file, made by `npm run build` in frontend/."""
+"""The built files of the interface, made by `npm run build` in frontend/."""
 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 
-# The name under which the file puts its component on `globalThis`; also in frontend/src/index.tsx.
-GLOBAL_NAME = "OrreryFooter"
-PATH = Path(__file__).parent / "static" / "footer.js"
+FOLDER = Path(__file__).parent / "static"
 
 
-def digest() -> str | None:
-    """Return a short hash of the built file, or None when it was not built."""
-    try:
-        return hashlib.sha256(PATH.read_bytes()).hexdigest()[:12]
-    except OSError:
-        return None
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bundle:
+    """One built file, and the component that it registers."""
+
+    #: Airflow looks for the component under this name on `globalThis`; of a page it is also its name in
+    #: the menu. The frontend registers the same (frontend/src/index.tsx, frontend/src/workers/index.tsx).
+    component: str
+    path: Path
+
+    @property
+    def digest(self) -> str | None:
+        """A short hash of the file; None when it was not built."""
+        try:
+            return hashlib.sha256(self.path.read_bytes()).hexdigest()[:12]
+        except OSError:
+            return None
+
+
+FOOTER = Bundle(component="OrreryFooter", path=FOLDER / "footer.js")
+WORKERS = Bundle(component="Workers", path=FOLDER / "workers.js")
+
+
+def bundles() -> dict[str, Bundle]:
+    """Return all of them by the name of their file."""
+    return {bundle.path.name: bundle for bundle in (FOOTER, WORKERS)}

@@ -4,6 +4,7 @@ the web application is built when the API server answers the first request for i
 
 from __future__ import annotations
 
+import importlib
 import logging
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -19,13 +20,18 @@ URL_PREFIX = "/orrery"
 
 
 class LazyApplication:
-    """An ASGI application that is built by its first request: importing FastAPI costs half a second."""
+    """An ASGI application that is built by its first request: importing FastAPI costs half a second.
+
+    `module` has the function `create_app`.
+    """
+
+    def __init__(self, module: str) -> None:
+        self._module = module
 
     @cached_property
     def _application(self) -> ASGIApp:
-        from orrery.ui.views import create_app  # noqa: PLC0415 - see the class
-
-        return create_app()
+        application: ASGIApp = importlib.import_module(self._module).create_app()
+        return application
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand the request to the real application."""
@@ -38,12 +44,33 @@ def _menu_entry(name: str, page: str) -> dict[str, str]:
     return {"name": name, "href": href, "destination": "nav", "category": "docs"}
 
 
+#: Two racks; the colour is that of the menu's own icons.
+_WORKERS_ICON = (
+    "data:image/svg+xml,"
+    "%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24' fill='none' stroke='%23{colour}' "
+    "stroke-width='1.75' stroke-linecap='round' stroke-linejoin='round'%3E"
+    "%3Crect x='3' y='4' width='18' height='7' rx='1.5'/%3E"
+    "%3Crect x='3' y='13' width='18' height='7' rx='1.5'/%3E"
+    "%3Cpath d='M7 7.5h.01M7 16.5h.01M12 7.5h5M12 16.5h5'/%3E%3C/svg%3E"
+)
+
+
 class OrreryPlugin(AirflowPlugin):  # type: ignore[misc] # Airflow's types are not followed
-    """The footer on every page, three entries in the menu 'Docs', and the routes under /orrery."""
+    """The footer on every page, the page 'Workers', three entries in the menu 'Docs', the routes."""
 
     name = "orrery"
     fastapi_apps: ClassVar[list[dict[str, Any]]] = [
-        {"app": LazyApplication(), "url_prefix": URL_PREFIX, "name": "Orrery Runtime"}
+        # Before the pages: Airflow mounts in this order, and the first prefix that fits is taken.
+        {
+            "app": LazyApplication("orrery.executor.batch_api"),
+            "url_prefix": f"{URL_PREFIX}/v1/execution",
+            "name": "Orrery Runtime's batch route",
+        },
+        {
+            "app": LazyApplication("orrery.ui.views"),
+            "url_prefix": URL_PREFIX,
+            "name": "Orrery Runtime",
+        },
     ]
     external_views: ClassVar[list[dict[str, Any]]] = [
         _menu_entry("Orrery documentation", "documentation"),
@@ -53,20 +80,36 @@ class OrreryPlugin(AirflowPlugin):  # type: ignore[misc] # Airflow's types are n
 
     @cached_property
     def react_apps(self) -> list[dict[str, Any]]:
-        """Return the footer; without its built file (no Node at set-up) return nothing and say so once."""
+        """Return the footer and the page 'Workers'; what was not built (no Node) is told once."""
         from orrery.ui import bundle  # noqa: PLC0415 - only the API server asks
 
-        digest = bundle.digest()
-        if digest is None:
+        places: list[tuple[bundle.Bundle, dict[str, str]]] = [
+            (bundle.FOOTER, {"destination": "base"}),
+            (
+                bundle.WORKERS,
+                {
+                    "destination": "nav",
+                    "category": "admin",
+                    "url_route": "workers",
+                    "icon": _WORKERS_ICON.format(colour="52525b"),
+                    "icon_dark_mode": _WORKERS_ICON.format(colour="d4d4d8"),
+                },
+            ),
+        ]
+        missing = [each.path.name for each, _ in places if each.digest is None]
+        if missing:
             log.warning(
-                "Orrery's footer is not shown: %s is missing. Install Node.js and run `make setup`.",
-                bundle.PATH,
+                "Orrery's part of the interface is not shown: %s missing in %s. "
+                "Install Node.js and run `make setup`.",
+                " and ".join(missing),
+                bundle.FOLDER,
             )
-            return []
         return [
             {
-                "name": bundle.GLOBAL_NAME,
-                "bundle_url": f"{URL_PREFIX.lstrip('/')}/static/{bundle.PATH.name}?v={digest}",
-                "destination": "base",
+                "name": each.component,
+                "bundle_url": f"{URL_PREFIX.lstrip('/')}/static/{each.path.name}?v={each.digest}",
+                **place,
             }
+            for each, place in places
+            if each.digest is not None
         ]

@@ -13,7 +13,7 @@ from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Resp
 from orrery import __version__
 from orrery.config.settings import own_variables
 from orrery.release import catalogue
-from orrery.ui import bundle, pages, runtime
+from orrery.ui import bundle, pages, runtime, workers
 
 # The address of the file carries its hash (`?v=`), so a browser may keep it for ever.
 _CACHE_FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable"}
@@ -30,7 +30,8 @@ def create_app() -> FastAPI:
     )
     app.add_api_route("/v1/runtime", _runtime, methods=["GET"])
     app.add_api_route("/v1/pages/{page}", _page, methods=["GET"], response_model=None)
-    app.add_api_route(f"/static/{bundle.PATH.name}", _footer, methods=["GET"], response_model=None)
+    app.add_api_route("/static/{file}", _bundle, methods=["GET"], response_model=None)
+    app.include_router(workers.router())
     return app
 
 
@@ -50,7 +51,10 @@ def _page(page: runtime.Page) -> Response:
     return HTMLResponse(pages.render(page))
 
 
-def _footer() -> Response:
-    if not bundle.PATH.is_file():
-        raise HTTPException(404, "The footer was not built: Node.js was missing at set-up.")
-    return FileResponse(bundle.PATH, media_type="text/javascript", headers=_CACHE_FOR_EVER)
+def _bundle(file: str) -> Response:
+    wanted = bundle.bundles().get(file)
+    if wanted is None:
+        raise HTTPException(404, "There is no such file.")
+    if not wanted.path.is_file():
+        raise HTTPException(404, f"{file} was not built: Node.js was missing at set-up.")
+    return FileResponse(wanted.path, media_type="text/javascript", headers=_CACHE_FOR_EVER)

@@ -11,8 +11,10 @@ import click
 import pytest
 
 from orrery.cli.main import cli
+from orrery.executor.snapshot import TaskView, WaitingView
 from orrery.local.doctor import Check
 from orrery.local.status import ComponentStatus, ImportProblem, Status
+from orrery.ui.overview import AdviceRow, NodeRow, Overview
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +66,17 @@ def test_each_command_tells_how_it_ends(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("command", "kind"),
-    [("status", Status), ("status", ComponentStatus), ("status", ImportProblem), ("doctor", Check)],
+    [
+        ("status", Status),
+        ("status", ComponentStatus),
+        ("status", ImportProblem),
+        ("workers", Overview),
+        ("workers", NodeRow),
+        ("workers", TaskView),
+        ("workers", WaitingView),
+        ("workers", AdviceRow),
+        ("doctor", Check),
+    ],
 )
 def test_exactly_the_fields_of_the_json_are_documented(command: str, kind: type) -> None:
     documented = [cell.strip("`") for cell in table(SECTIONS[command], kind.__name__)]

@@ -30,6 +30,7 @@ def test_values_are_typed() -> None:
             "ORRERY_CACHE_DIR": "/c",
             "ORRERY_IMAGE_TAG": "17.0.0",
             "ORRERY_DEPLOYMENT": "abc",
+            "ORRERY_COMPONENT": "worker",
         }
     )
     assert found == settings.Settings(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orrery.deployment.file import load_deployment
+from orrery.deployment.model import DEFAULT_EXECUTOR
 from orrery.errors import InputError, MachineError
 
 if TYPE_CHECKING:
@@ -41,6 +42,16 @@ def test_an_absent_file_gives_every_promised_default(tmp_path: Path) -> None:
         "providers": "slim",
         "database": None,
         "local": {"port": 8080},
+        "executor": DEFAULT_EXECUTOR,
+        "worker": {
+            "capacity": None,
+            "reserve": None,
+            "default": None,
+            "memory_limit_factor": 1.0,
+            "cpu_cap": False,
+            "preload_deny": (),
+        },
+        "queues": {},
     }
 
 
@@ -73,7 +84,7 @@ def test_a_line_of_releases_means_its_newest(tmp_path: Path) -> None:
             "\n\nqqq: 1",
             (
                 "orrery.yaml:3: `qqq` is no key here; there are `runtime`, `name`, `python`, `providers`, "
-                "`database`, `local`."
+                "`database`, `local`, `executor`, `worker`, `queues`."
             ),
         ),
         ("local:\n  prt: 1", "orrery.yaml:2: `local.prt` is no key here. Did you mean `port`?"),
@@ -101,6 +112,7 @@ def test_a_line_of_releases_means_its_newest(tmp_path: Path) -> None:
             "name: a\nlocal:\n  port: 1\nname: b",
             "orrery.yaml:4: `name` stands twice (first on line 1); keep one.",
         ),
+        ("executor: celery", "`executor` is the text 'celery'; expected `packing` or `local`."),
         ("local:\n  port: 1\n  port: 1", "orrery.yaml:3: `local.port` stands twice (first on line 2)"),
     ],
 )
@@ -207,5 +219,7 @@ def test_a_mistake_is_told_with_every_key_that_there_is(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         load(tmp_path, "nonsense: 1\n")
     assert caught.value.hint == (
-        "The keys of orrery.yaml are runtime, name, python, providers, database (url), local (port)."
+        "The keys of orrery.yaml are runtime, name, python, providers, database (url), local (port), "
+        "executor, worker (capacity, reserve, default, memory_limit_factor, cpu_cap, preload_deny), "
+        "queues (by name: cpu, memory, gpu, disk, isolation)."
     )

@@ -50,6 +50,11 @@ def test_the_schema_takes_what_a_new_project_holds(tmp_path: Path) -> None:
         {"database": {}},
         {"database": {"url": "mysql://h/db"}},
         {"providers": "all"},
+        {"executor": "celery"},
+        {"queues": {"heavy": {"cpuu": 1}}},
+        {"queues": {"heavy": {"isolation": "pod"}}},
+        {"worker": {"capacity": {"cpu": 1}}},
+        {"worker": {"memory_limit_factor": 0.5}},
     ],
 )
 def test_the_schema_refuses_what_the_reader_refuses(values: dict[str, object]) -> None:

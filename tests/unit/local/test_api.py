@@ -70,6 +70,13 @@ def api(server: Server) -> Iterator[Api]:
         yield client
 
 
+def test_orrerys_own_routes_are_asked_beside_airflows(server: Server, api: Api) -> None:
+    server.answers["GET", "/orrery/v1/workers"] = (200, {"nodes": []})
+
+    assert api.get_orrery("/workers") == {"nodes": []}
+    assert server.asked[-1][3] == "Bearer t1"
+
+
 def test_the_first_call_signs_in_and_the_next_ones_do_not(server: Server, api: Api) -> None:
     server.answers["GET", "/api/v2/pools/x"] = (200, {"name": "x"})
     for _ in range(2):

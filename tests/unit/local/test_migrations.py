@@ -123,3 +123,64 @@ def test_a_migration_runs_airflows_own_command_in_the_given_environment(tmp_path
     python = program(tmp_path, "import os, sys; print(sys.argv[1:], os.environ['WHERE'])")
     migrations.migrate(python, {"WHERE": "here"}, log=tmp_path / "migrate.log")
     assert "['-m', 'airflow', 'db', 'migrate'] here" in (tmp_path / "migrate.log").read_text()
+
+
+# -- Orrery's own tables ------------------------------------------------------------------------------
+
+
+def ours(folder: Path, *pairs: tuple[str, str | None]) -> Path:
+    chain(folder / "made", *pairs)
+    package = folder / "orrery"
+    (package / "database").mkdir(parents=True)
+    (folder / "made" / "airflow" / "migrations").rename(package / "database" / "migrations")
+    return package
+
+
+class BothSchemas:
+    """Answers as a database with these two revisions would; None: the tables are not there."""
+
+    def __init__(self, *, airflow: str | None, orrery: str | None) -> None:
+        self.revisions = {"alembic_version": airflow, "orrery_alembic_version": orrery}
+
+    def ask(self, sql: str) -> list[list[str]]:
+        table = "orrery_alembic_version" if "orrery" in sql else "alembic_version"
+        revision = self.revisions[table]
+        if "to_regclass" in sql:
+            there = "f" if revision is None else "t"
+            return [[there]] if "orrery" in sql else [[there, there]]
+        assert revision is not None, "a table that is not there was asked"
+        return [[revision]]
+
+
+@pytest.mark.parametrize(
+    ("airflow", "orrery", "expected"),
+    [
+        ("ccc3", "o2", []),
+        (None, None, ["Airflow's tables from empty to ccc3", "Orrery's tables from empty to o2"]),
+        ("ccc3", None, ["Orrery's tables from empty to o2"]),  # of stock Airflow, or of a release without
+        ("ccc3", "o1", ["Orrery's tables from o1 to o2"]),
+        ("bbb2", "o2", ["Airflow's tables from bbb2 to ccc3"]),
+    ],
+)
+def test_a_database_is_migrated_when_either_schema_is_not_the_newest(
+    tmp_path: Path, airflow: str | None, orrery: str | None, expected: list[str]
+) -> None:
+    chain(tmp_path, ("bbb2", "aaa1"), ("aaa1", None), ("ccc3", "bbb2"))
+    package = ours(tmp_path, ("o1", None), ("o2", "o1"))
+    database = BothSchemas(airflow=airflow, orrery=orrery)
+    assert migrations.stale(database.ask, site_packages=tmp_path, package=package) == expected
+
+
+def test_a_release_without_tables_of_orrerys_asks_for_none(tmp_path: Path) -> None:
+    chain(tmp_path, ("aaa1", None))
+    database = BothSchemas(airflow="aaa1", orrery=None)
+    assert migrations.stale(database.ask, site_packages=tmp_path, package=tmp_path / "orrery") == []
+
+
+@pytest.mark.parametrize("package", ["orrery", "older"])
+def test_tables_of_a_newer_orrery_are_never_touched(tmp_path: Path, package: str) -> None:
+    chain(tmp_path, ("aaa1", None))
+    ours(tmp_path, ("o1", None))
+    database = BothSchemas(airflow="aaa1", orrery="o9")
+    with pytest.raises(StateError, match="made by a newer runtime: its schema revision o9"):
+        migrations.stale(database.ask, site_packages=tmp_path, package=tmp_path / package)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -117,3 +118,11 @@ def test_the_users_own_connection_of_that_name_wins(tmp_path: Path) -> None:
 def test_every_value_is_text_as_a_process_needs_it(tmp_path: Path) -> None:
     values: list[Any] = list(made(tmp_path, connection_url="x", PATH="/bin").values())
     assert all(isinstance(value, str) for value in values)
+
+
+def test_what_the_deployment_file_says_of_tasks_reaches_the_components(tmp_path: Path) -> None:
+    said = {"AIRFLOW__CORE__EXECUTOR": "LocalExecutor", "AIRFLOW__ORRERY_EXECUTOR__CPU_CAP": "true"}
+    asked = replace(plan(tmp_path, AIRFLOW__CORE__EXECUTOR="CeleryExecutor"), task_settings=said)
+    environment = component_environment(asked, ports=PORTS, database_url=URL, connection_url=None)
+    assert environment["AIRFLOW__ORRERY_EXECUTOR__CPU_CAP"] == "true"
+    assert environment["AIRFLOW__CORE__EXECUTOR"] == "CeleryExecutor"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 START = 1_800_000_000.0
-API_SERVER, SCHEDULER, DAG_PROCESSOR, TRIGGERER = AIRFLOW_COMPONENTS
+API_SERVER, SCHEDULER, DAG_PROCESSOR, TRIGGERER, WORKER = AIRFLOW_COMPONENTS
 
 
 def program(state: ProgramState = "running", *, started_at: float | None = START, **facts: Any) -> Program:

@@ -110,7 +110,7 @@ def test_a_configuration_holds_no_environment(tmp_path: Path) -> None:
 
 def test_a_component_is_started_through_the_launcher(tmp_path: Path) -> None:
     state = State(tmp_path / ".orrery")
-    command = launch_command(state, ["scheduler", "--skip-serve-logs"])
+    command = launch_command(state.launch_file, ["scheduler", "--skip-serve-logs"])
     assert command[0] == sys.executable
     assert command[-2:] == ["scheduler", "--skip-serve-logs"]
     assert command[-3] == str(state.launch_file)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import pytest
 
 from orrery.ui import bundle
 from orrery.ui.plugin import OrreryPlugin
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 
 def test_loading_the_plugin_brings_in_no_web_framework_and_no_catalogue() -> None:
@@ -34,31 +35,52 @@ def test_airflow_accepts_the_plugin() -> None:
     assert is_valid_plugin(OrreryPlugin)
 
 
-def test_the_footer_is_offered_under_an_address_that_changes_with_its_content(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    built = tmp_path / "footer.js"
-    monkeypatch.setattr(bundle, "PATH", built)
+@pytest.fixture
+def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of built files of our choice."""
+    for name in ("FOOTER", "WORKERS"):
+        path = tmp_path / getattr(bundle, name).path.name
+        path.write_text("built")
+        monkeypatch.setattr(bundle, name, replace(getattr(bundle, name), path=path))
+    return tmp_path
+
+
+def test_the_footer_stands_on_every_page_and_the_workers_in_the_menu(built: Path) -> None:
+    footer, workers = OrreryPlugin().react_apps
+
+    assert (footer["name"], footer["destination"]) == ("OrreryFooter", "base")
+    # The name is what the menu says, and where Airflow looks for the component.
+    assert (workers["name"], workers["destination"], workers["url_route"]) == ("Workers", "nav", "workers")
+
+
+def test_each_file_is_offered_under_an_address_that_changes_with_its_content(built: Path) -> None:
     urls = []
     for content in ("first", "second", "first"):
-        built.write_text(content)
-        [app] = OrreryPlugin().react_apps
-        assert (app["name"], app["destination"]) == ("OrreryFooter", "base")
-        urls.append(app["bundle_url"])
+        (built / "workers.js").write_text(content)
+        urls.append([app["bundle_url"] for app in OrreryPlugin().react_apps])
 
-    assert urls[0] == urls[2] != urls[1]
-    assert urls[0].startswith("orrery/static/footer.js?v=")
+    footers, workers = zip(*urls, strict=True)
+    assert len(set(footers)) == 1
+    assert workers[0] == workers[2] != workers[1]
+    assert footers[0].startswith("orrery/static/footer.js?v=")
+    assert workers[0].startswith("orrery/static/workers.js?v=")
 
 
-def test_without_the_built_footer_there_is_one_log_line_and_everything_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_without_the_built_files_there_is_one_log_line_and_everything_else(
+    built: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(bundle, "PATH", tmp_path / "footer.js")
+    (built / "footer.js").unlink()
+    (built / "workers.js").unlink()
     plugin = OrreryPlugin()
 
     assert (plugin.react_apps, plugin.react_apps) == ([], [])
     assert len(plugin.external_views) == 3
-    assert len(plugin.fastapi_apps) == 1
-    assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
-        "Orrery's footer is not shown"
-    ]
+    assert plugin.fastapi_apps
+    [record] = caplog.records
+    assert "footer.js and workers.js missing" in record.getMessage()
+
+
+def test_what_was_built_is_offered_beside_what_was_not(built: Path) -> None:
+    (built / "footer.js").unlink()
+
+    assert [app["name"] for app in OrreryPlugin().react_apps] == ["Workers"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def footer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "footer.js"
-    monkeypatch.setattr(bundle, "PATH", path)
+    monkeypatch.setattr(bundle, "FOOTER", replace(bundle.FOOTER, path=path))
     path.write_text("globalThis.OrreryFooter = () => null")
     return path
 
@@ -39,7 +40,7 @@ def client(footer: Path) -> TestClient:
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1/runtime", "/static/footer.js", *(f"/v1/pages/{page}" for page in PAGES)]
+    "path", ["/v1/runtime", "/v1/workers", "/static/footer.js", *(f"/v1/pages/{page}" for page in PAGES)]
 )
 def test_every_route_asks_who_is_there(stranger: TestClient, path: str) -> None:
     assert stranger.get(path).status_code == 401
@@ -48,7 +49,7 @@ def test_every_route_asks_who_is_there(stranger: TestClient, path: str) -> None:
 def test_no_route_is_left_out_of_the_test_above() -> None:
     paths = {getattr(route, "path", "") for route in create_app().routes}
 
-    assert paths == {"/v1/runtime", "/static/footer.js", "/v1/pages/{page}"}
+    assert paths == {"/v1/runtime", "/v1/workers", "/static/{file}", "/v1/pages/{page}"}
 
 
 def test_a_signed_in_user_gets_the_facts(client: TestClient) -> None:
@@ -75,6 +76,11 @@ def test_an_absent_footer_says_why(client: TestClient, footer: Path) -> None:
 
     assert answer.status_code == 404
     assert "Node.js" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("file", ["plugin.py", "..%2fplugin.py", "footer.css"])
+def test_no_other_file_is_served(client: TestClient, file: str) -> None:
+    assert client.get(f"/static/{file}").status_code == 404
 
 
 @pytest.mark.parametrize("page", PAGES)

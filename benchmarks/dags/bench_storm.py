@@ -1,0 +1,39 @@
+"""200 DAGs of 10 tasks that are due in the same minute; none until that minute is written below.
+
+Airflow reads this file again as soon as it changes: so it waits empty until its turn.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from airflow.providers.standard.operators.python import PythonOperator
+from airflow.sdk import DAG, chain
+
+#: Minute and hour, as cron says them; None: there are no DAGs.
+DUE: str | None = None
+DAGS = 200
+TASKS = 10
+
+
+def noop() -> None:
+    pass
+
+
+def storm(number: int, due: str) -> DAG:
+    with DAG(
+        f"bench_storm_{number:03}",
+        schedule=f"{due} * * *",
+        start_date=datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=1),
+        catchup=False,
+        is_paused_upon_creation=False,
+        max_active_tasks=1000,
+        default_args={"retries": 0},
+    ) as made:
+        chain(*[PythonOperator(task_id=f"noop_{i}", python_callable=noop) for i in range(TASKS)])
+    return made
+
+
+if DUE is not None:
+    for number in range(DAGS):
+        globals()[f"bench_storm_{number:03}"] = storm(number, DUE)

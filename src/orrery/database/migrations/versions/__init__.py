@@ -1,0 +1,1 @@
+"""The revisions of Orrery's tables, one file each."""

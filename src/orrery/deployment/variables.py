@@ -1,0 +1,52 @@
+"""What a deployment file says of tasks, as the variables that Airflow reads."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from orrery.deployment.model import Deployment
+
+#: The executors of the file, as Airflow loads them.
+EXECUTORS = {"packing": "orrery.executor.executor.PackingExecutor", "local": "LocalExecutor"}
+
+_EXECUTOR = "AIRFLOW__CORE__EXECUTOR"
+_SECTION = "AIRFLOW__ORRERY_EXECUTOR__"
+
+
+def airflow_variables(deployment: Deployment, *, executor_is_set: bool = False) -> dict[str, str]:
+    """Return a variable for the executor and for each setting of tasks that the file gives.
+
+    `executor_is_set`: the user's own airflow.cfg names an executor. Then ours is only named when the file
+    asks for it: a default must not undo a choice.
+    """
+    worker = deployment.worker
+    settings: dict[str, Any] = {
+        "capacity": _given(worker.capacity),
+        "reserve": _given(worker.reserve),
+        "default_request": _given(worker.default),
+        "queues": {name: _given(request) for name, request in deployment.queues.items()} or None,
+        "memory_limit_factor": worker.memory_limit_factor if _says(worker, "memory_limit_factor") else None,
+        "cpu_cap": worker.cpu_cap if _says(worker, "cpu_cap") else None,
+        "preload_deny": list(worker.preload_deny) or None,
+    }
+    # A JSON number or boolean is written as Airflow reads it.
+    variables = {
+        _SECTION + option.upper(): json.dumps(value)
+        for option, value in settings.items()
+        if value is not None
+    }
+    if _says(deployment, "executor") or not executor_is_set:
+        variables[_EXECUTOR] = EXECUTORS[deployment.executor]
+    return variables
+
+
+def _given(section: BaseModel | None) -> dict[str, Any] | None:
+    return None if section is None else section.model_dump(exclude_none=True)
+
+
+def _says(section: BaseModel, key: str) -> bool:
+    return key in section.model_fields_set

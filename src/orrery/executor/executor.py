@@ -1,0 +1,331 @@
+"""The packing executor: Airflow's face of it, in the scheduler.
+
+It takes what the scheduler queues, lets the dispatcher place it, tells the scheduler about ends that it
+would not hear of otherwise, and lets its loop sleep until something has happened.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import time
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+from uuid import uuid4
+
+from airflow.configuration import AIRFLOW_HOME, conf
+from airflow.executors import workloads
+from airflow.executors.base_executor import BaseExecutor
+from airflow.utils.state import TaskInstanceState
+
+from orrery.executor import capacity, recorder, settings
+from orrery.executor.dispatcher import Dispatcher, Finished, Job
+from orrery.executor.request import Request, default_resources, parse_request
+from orrery.executor.resources import ResourceError, Resources
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow.models.taskinstance import TaskInstance
+
+#: While something is not right (no LISTEN), the loop looks this often.
+_POLL_SECONDS = 0.2
+#: The safety net: so long the loop sleeps at most, as stock Airflow's does.
+_LONGEST_SLEEP_SECONDS = 1.0
+#: So many queued in one loop: there is probably more.
+_MANY = 16
+#: After a loop that has queued something. Most often its end is what happens next; the loop that stock
+#: Airflow makes at once finds nothing.
+_SECOND_LOOK_SECONDS = 0.2
+#: While the nodes are full, looking for more work is not urgent; each look reads every task of a run.
+_FULL_PAUSE_SECONDS = 0.25
+#: Queued with us, for each that can run: enough to choose from.
+_BACKLOG_FACTOR = 4
+_LEAST_BACKLOG = 256
+#: How long a starting scheduler waits for the agents to say what they run.
+_ADOPTION_PATIENCE_SECONDS = 6.0
+#: Before a node has said how large it is.
+_UNKNOWN_NODE = Resources(cpu_millicores=2000, memory_bytes=4 * 1024**3)
+
+
+class PackingExecutor(BaseExecutor):  # type: ignore[misc]
+    """Runs tasks on nodes, packed by what they ask for."""
+
+    pre_assigns_external_executor_id: ClassVar[bool] = True
+    supports_callbacks = True
+    supports_connection_test = True
+    supports_multi_team = False
+    is_local = True
+    is_production = True
+
+    _dispatcher: Dispatcher
+    _recorder: recorder.Recorder
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self._most = self.parallelism
+        self._settings = settings.read(lambda option: conf.get(settings.SECTION, option, fallback=None))
+        self._jobs: dict[str, Job] = {}
+        self._added = 0
+        self._default = default_resources(capacity.allocatable(_UNKNOWN_NODE))
+        self._known_sizes: tuple[Resources, ...] = ()
+
+    # -- life -------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Look for the agent, and listen to the database."""
+        path = self._settings.socket or default_socket()
+        self._dispatcher = Dispatcher([path], scheduler=str(self.job_id))
+        self._dispatcher.start()
+        self._recorder = recorder.Recorder(scheduler=str(self.job_id), listen_url=self._settings.listen_url)
+        self.log.info("The packing executor looks for its agent at %s", path)
+
+    def end(self) -> None:
+        """Stop; running tasks go on, and the next scheduler adopts them."""
+        self._dispatcher.stop()
+        self._take_news()
+        self._recorder.close()
+
+    def terminate(self) -> None:
+        """Stop at once."""
+        self._dispatcher.stop()
+
+    # -- what the scheduler queues ----------------------------------------------------------------
+
+    def queue_workload(self, workload: workloads.ExecutorWorkload, session: Any) -> None:
+        """Let a workload wait for its place; it is sent when the scheduler has committed it."""
+        super().queue_workload(workload, session)
+        self._added += 1
+
+    def trigger_tasks(self, open_slots: int) -> None:  # noqa: ARG002 - room is the dispatcher's to know
+        """Hand what was queued since the last call to the dispatcher."""
+        for queued in (self.queued_callbacks, self.queued_tasks, self.queued_connection_tests):
+            for key, workload in list(queued.items()):
+                del queued[key]
+                self._hand_over(key, workload)
+        if self._added:
+            self._dispatcher.go()
+
+    def trigger_connection_tests(self) -> None:
+        """Nothing: `trigger_tasks` has taken them."""
+
+    def _hand_over(self, key: Any, workload: Any) -> None:
+        try:
+            job = self._job(key, workload)
+        except ResourceError as error:
+            self.fail(key, f"Its request is wrong: {error}")
+            return
+        self._jobs[job.id] = job
+        self.running.add(key)
+        if job.outcomes is not None and workload.running_state is not None:
+            self.event_buffer[key] = (workload.running_state, None)
+        self._dispatcher.add(job)
+
+    def _job(self, key: Any, workload: Any) -> Job:
+        now = datetime.now(UTC)
+        default = self._default_request()
+        if not isinstance(workload, workloads.ExecuteTask):
+            # Callbacks complete what is done already: before all tasks.
+            return Job(
+                id=str(uuid4()),
+                key=key,
+                render=workload.model_dump_json,
+                request=Request(resources=default.resources),
+                queue="default",
+                priority=2**31,
+                bundle="",
+                queued_at=now,
+                outcomes=(workload.success_state, workload.failure_state),
+            )
+        ti = workload.ti
+        request = parse_request(ti.executor_config, default=self._settings.request_for(ti.queue, default))
+        made_at = time.monotonic()
+
+        def render() -> str:
+            # Its token lasts as long as a task may be queued; one that waited for room gets another.
+            if time.monotonic() - made_at > conf.getfloat("scheduler", "task_queued_timeout") / 2:
+                workload.token = workload.generate_token(str(ti.id), self.jwt_generator)
+            return str(workload.model_dump_json())
+
+        version = workload.bundle_info.version
+        return Job(
+            id=ti.external_executor_id or str(uuid4()),
+            key=key,
+            render=render,
+            request=request,
+            queue=ti.queue,
+            priority=ti.priority_weight,
+            bundle=workload.bundle_info.name + (f"@{version}" if version else ""),
+            queued_at=now,
+            details=recorder.details_of(ti),
+        )
+
+    def _default_request(self) -> Request:
+        sizes = tuple(node.allocatable for node in self._dispatcher.nodes())
+        if sizes and sizes != self._known_sizes:
+            self._known_sizes = sizes
+            # What fits on the smallest node fits everywhere.
+            self._default = default_resources(min(sizes, key=lambda size: size.memory_bytes))
+        return Request(resources=self._default)
+
+    # -- the loop ---------------------------------------------------------------------------------
+
+    def sync(self) -> None:
+        """Take the news; when there is nothing to do, sleep until something happens."""
+        self._take_news()
+        added, self._added = self._added, 0
+        if added >= _MANY or self.event_buffer:
+            return
+        self._wait(_SECOND_LOOK_SECONDS if added else _LONGEST_SLEEP_SECONDS)
+        self._take_news()
+        self._recorder.tick(self._dispatcher)
+
+    def _wait(self, limit: float) -> None:
+        listener = self._recorder.listener
+        waiting, _ = self._dispatcher.counts()
+        if waiting and not self.event_buffer:
+            self._pause(_FULL_PAUSE_SECONDS)
+        if listener.drain() or self.event_buffer:
+            return
+        if not listener.is_listening:
+            limit = min(limit, _POLL_SECONDS)
+        deadline = time.monotonic() + limit
+        while (left := deadline - time.monotonic()) > 0:
+            ready, _, _ = select.select([self._dispatcher.wake, listener.fileno()], [], [], left)
+            woken = listener.fileno() in ready and listener.drain()
+            if self._dispatcher.wake in ready:
+                self._take_news()
+            if woken or self.event_buffer:
+                return
+
+    def _pause(self, seconds: float) -> None:
+        """Let time pass, but for news that the scheduler has to judge, or for room again."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            if select.select([self._dispatcher.wake], [], [], left)[0]:
+                self._take_news()
+            if self.event_buffer or not self._dispatcher.counts()[0]:
+                return
+
+    def _take_news(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._dispatcher.wake)
+        taken: list[Finished] = []
+        news = self._dispatcher.news
+        while news:
+            taken.append(news.popleft())
+        if not taken:
+            return
+        for finished in taken:
+            self._note(finished)
+        self._recorder.record(taken)
+        self._dispatcher.acknowledge(taken)
+
+    def _note(self, finished: Finished) -> None:
+        """Tell the scheduler of an end, if nobody else does.
+
+        The API server has a task's state from its supervisor. An event as well would be old news, and a
+        task that was deferred and has come back would be failed by it.
+        """
+        job, ended = finished.job, finished.ended
+        self._jobs.pop(job.id, None)
+        if not any(each.key == job.key for each in self._jobs.values()):
+            self.running.discard(job.key)
+        if job.outcomes is not None:
+            success, failure = job.outcomes
+            is_good = ended.ending == "finished"
+            self.event_buffer[job.key] = (success, None) if is_good else (failure, ended.text)
+        elif ended.ending == "lost":
+            self.log.error("Task %s was lost: %s", job.key, ended.text)
+            self.event_buffer[job.key] = (TaskInstanceState.FAILED, ended.text)
+
+    # -- room -------------------------------------------------------------------------------------
+
+    @property
+    def slots_available(self) -> int:
+        """How many more workloads may be queued with this executor: more than run, so that it can choose."""
+        waiting, placed = self._dispatcher.counts()
+        limit = max(_LEAST_BACKLOG, _BACKLOG_FACTOR * self._parallelism_now())
+        return int(max(0, min(limit - waiting, self._most - waiting - placed)))
+
+    @property
+    def slots_occupied(self) -> int:
+        """How many workloads are on nodes, or on their way."""
+        waiting, placed = self._dispatcher.counts()
+        return int(waiting + placed)
+
+    def _parallelism_now(self) -> int:
+        return capacity.parallelism(self._dispatcher.nodes(), self._default_request().resources)
+
+    # -- adoption ---------------------------------------------------------------------------------
+
+    def try_adopt_task_instances(self, tis: Sequence[TaskInstance]) -> Sequence[TaskInstance]:
+        """Take over the tasks of a dead scheduler that an agent runs, or that waited; return the others."""
+        by_id = {ti.external_executor_id: ti for ti in tis if ti.external_executor_id}
+        ours = set(self._jobs)
+        jobs = [self._adopted(ti) for each, ti in by_id.items() if each not in ours]
+        unknown = {job.id for job in self._dispatcher.adopt(jobs, patience=_ADOPTION_PATIENCE_SECONDS)}
+        for job in jobs:
+            if job.id not in unknown:
+                self._jobs[job.id] = job
+                self.running.add(job.key)
+        left = [ti for ti in tis if ti.external_executor_id in unknown or not ti.external_executor_id]
+        left = [ti for ti in left if not self._queue_again(ti)]
+        self.log.info("Adopted %d of %d tasks of a dead scheduler", len(tis) - len(left), len(tis))
+        return left
+
+    def _queue_again(self, ti: TaskInstance) -> bool:
+        """Take over a task that had not been sent to a node: it waits on, at the same try."""
+        if ti.state != TaskInstanceState.QUEUED or not ti.external_executor_id:
+            return False
+        try:
+            workload = workloads.ExecuteTask.make(ti, generator=self.jwt_generator)
+        except Exception:
+            self.log.exception("A queued task cannot be taken over and is scheduled anew: %s", ti)
+            return False
+        self.queue_workload(workload, session=None)
+        return True
+
+    def _adopted(self, ti: TaskInstance) -> Job:
+        default = self._settings.request_for(ti.queue, self._default_request())
+        try:
+            request = parse_request(ti.executor_config, default=default)
+        except ResourceError:
+            request = default
+        return Job(
+            id=str(ti.external_executor_id),
+            key=ti.key,
+            render=None,
+            request=request,
+            queue=ti.queue,
+            priority=ti.priority_weight or 1,
+            bundle="",
+            queued_at=ti.queued_dttm or datetime.now(UTC),
+            started_at=ti.start_date,
+            details=recorder.details_of(ti),
+        )
+
+    def revoke_task(self, *, ti: TaskInstance) -> None:
+        """Forget a task that was queued for too long; one that we know waits for room, or runs.
+
+        Raises:
+            NotImplementedError: we know it: Airflow then leaves it queued.
+        """
+        if str(ti.external_executor_id) in self._jobs:
+            raise NotImplementedError("It waits for room; 'orrery workers' tells for what.")
+
+    def debug_dump(self) -> None:
+        """Say what is where (on SIGUSR2)."""
+        super().debug_dump()
+        _, placed, waiting = self._dispatcher.view()
+        self.log.info("placed: %s", Counter(job.node for job in placed))
+        for job, reason in waiting[:50]:
+            self.log.info("waiting: %s %s", job.key, reason)
+
+
+def default_socket() -> Path:
+    """Return where the agent of this machine listens when nobody has set it."""
+    return Path(AIRFLOW_HOME) / "run" / "worker.sock"

@@ -1,0 +1,96 @@
+"""Run the agent of this machine: `python -m orrery.worker`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+from pathlib import Path
+
+import structlog
+
+from orrery.config import secrets
+from orrery.errors import OrreryError
+
+log = structlog.get_logger(__name__)
+
+#: What tasks never get, should somebody have started the agent with it.
+_SECRET = frozenset(
+    f"{name}{ending}"
+    for name in (
+        *secrets.VARIABLES,
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC",
+        "AIRFLOW__CORE__SQL_ALCHEMY_CONN",
+    )
+    for ending in ("", "_CMD", "_SECRET")
+)
+
+
+def main() -> int:
+    """Serve until asked to stop; return the exit code."""
+    try:
+        return _serve()
+    except OrreryError as error:
+        hint = f" {error.hint}" if error.hint else ""
+        sys.stderr.write(f"orrery: {error.message}{hint}\n")
+        return int(error.exit_code)
+
+
+def _serve() -> int:
+    # Airflow reads its configuration while it is imported.
+    from airflow.configuration import conf  # noqa: PLC0415
+    from airflow.executors.base_executor import get_execution_api_server_url  # noqa: PLC0415
+    from setproctitle import setproctitle  # noqa: PLC0415
+
+    from orrery.executor import settings as executor_settings  # noqa: PLC0415
+    from orrery.worker import bundles, compat, kernel, machine  # noqa: PLC0415
+    from orrery.worker.agent import Agent  # noqa: PLC0415
+    from orrery.worker.batch import BatchTransport  # noqa: PLC0415
+    from orrery.worker.cell import Cells  # noqa: PLC0415
+    from orrery.worker.zygotes import Zygotes  # noqa: PLC0415
+
+    setproctitle("orrery-agent")
+    settings = executor_settings.read(
+        lambda option: conf.get(executor_settings.SECTION, option, fallback=None)
+    )
+    path = settings.socket or Path(conf.get("core", "dags_folder")).parent / "run" / "worker.sock"
+    state = path.parent
+    here = machine.measure(state, environment=os.environ)
+    # Before there are threads: it forks to find out what this machine allows.
+    cells = Cells.open(
+        state,
+        settings=settings,
+        hide=bundles.hidden(path, os.environ),
+        keep=bundles.visible(os.environ),
+    )
+    # It will hold the tokens of all tasks: none of them may look into its memory.
+    kernel.set_dumpable(dumpable=False)
+    server = get_execution_api_server_url()
+    transport = BatchTransport(server)
+    compat.separate_secrets()
+    environment = {name: value for name, value in os.environ.items() if name not in _SECRET} | {
+        "ORRERY_COMPONENT": "worker",
+        # Airflow makes an engine from it when it is imported; nobody connects.
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "sqlite://",
+    }
+    agent = Agent(
+        name=settings.node_name or socket.gethostname(),
+        path=path,
+        here=here,
+        settings=settings,
+        cells=cells,
+        zygotes=Zygotes(environment=environment, deny=settings.preload_deny),
+        server=server,
+        transport=transport,
+        fingerprint=bundles.fingerprint,
+        bundles=bundles.unversioned(),
+    )
+    asyncio.run(agent.serve())
+    return 0
+
+
+if __name__ == "__main__":
+    # Not under the name `__main__`: a forked child looks for the module by its name.
+    sys.exit(main())

@@ -1,0 +1,398 @@
+"""Execution API calls of many tasks over few HTTP calls.
+
+Airflow's own client makes the calls; this is the transport under it, one for all tasks of an agent. Calls
+that every task makes are queued; a sender takes all that is queued, sends it as one batch over a kept-alive
+connection, and hands each caller its answer. What arrives meanwhile is the next batch: nobody waits for
+company. Any other call goes its own way. So does everything for a minute when the server has no batch route.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import logging
+import threading
+import time
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import httpx
+
+from orrery.executor.batch_protocol import (
+    HEADERS,
+    MEDIA_TYPE,
+    MOST_CALLS,
+    NOT_BATCHED,
+    PATH,
+    Call,
+    MalformedBatchError,
+    answers,
+    is_batchable,
+    pack,
+)
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Iterator, Sequence
+
+log = logging.getLogger(__name__)
+
+#: A lazy call that no other call of its task took along leaves after this time.
+LAZY_SECONDS = 0.25
+
+#: After the server turned out to have no batch route it is asked again.
+RETRY_BATCHING_SECONDS = 60.0
+
+#: How often a lazy call is sent again when the server is away; then its failure is told.
+_LAZY_ATTEMPTS = 6
+
+#: The wait of a caller who named no timeout.
+_LONGEST_SECONDS = 60.0
+
+#: The server's words for: no such route here.
+_NO_ROUTE = frozenset({404, 405})
+
+#: Set as the outcome of a call that its caller must make by itself.
+_SINGLE = "single"
+
+
+@dataclass(eq=False, slots=True)
+class _Waiting:
+    """A call in the queue, and the caller who waits for it (nobody, if it is lazy)."""
+
+    call: Call
+    task: str
+    request: httpx.Request
+    is_lazy: bool = False
+    due: float = 0.0
+    attempts: int = 0
+    outcome: httpx.Response | Exception | str = _SINGLE
+    settled: threading.Event = field(default_factory=threading.Event)
+
+    def settle(self, outcome: httpx.Response | Exception | str) -> None:
+        self.outcome = outcome
+        self.settled.set()
+
+
+def _log_late_failure(request: httpx.Request, reason: str) -> None:
+    log.warning("%s %s failed after it was answered: %s", request.method, request.url.path, reason)
+
+
+class BatchTransport(httpx.BaseTransport):
+    """The transport that the clients of all tasks share; thread-safe.
+
+    Closing a client leaves it open: its owner ends it with `shut_down()`.
+    """
+
+    def __init__(
+        self,
+        execution_api_url: str,
+        *,
+        verify: ssl.SSLContext | bool = True,
+        senders: int = 2,
+        on_late_failure: Callable[[httpx.Request, str], None] = _log_late_failure,
+    ) -> None:
+        self._base = httpx.URL(execution_api_url.rstrip("/") + "/")
+        self._batch_url = _batch_url(self._base)
+        self._direct = httpx.HTTPTransport(
+            verify=verify, limits=httpx.Limits(max_connections=None, max_keepalive_connections=32)
+        )
+        self._on_late_failure = on_late_failure
+        self._thread = threading.local()
+        self._changed = threading.Condition()
+        # What follows is read and written under the condition only.
+        self._queue: list[_Waiting] = []
+        self._busy: set[str] = set()
+        self._lazy_ones: list[_Waiting] = []
+        self._is_closed = False
+        self._batches_again_at = 0.0
+        self._senders: list[threading.Thread] = []
+        self._most_senders = senders
+
+    @contextlib.contextmanager
+    def lazy(self) -> Iterator[None]:
+        """Answer this thread's batchable calls with 201 at once; each travels with its task's next call.
+
+        Its failure, if any, is told to `on_late_failure`. While the server has no batch route, calls are
+        made as ever.
+        """
+        self._thread.is_lazy = True
+        try:
+            yield
+        finally:
+            self._thread.is_lazy = False
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer one request of a client.
+
+        Raises:
+            httpx.TransportError: as `httpx.HTTPTransport` does.
+        """
+        call = self._call(request)
+        task = _task(request)
+        if call is None:
+            if request.method not in ("GET", "HEAD"):
+                self._drain(task)
+            return self._direct.handle_request(request)
+        is_lazy = getattr(self._thread, "is_lazy", False)
+        waiting = _Waiting(call, task, request, is_lazy=is_lazy)
+        if is_lazy:
+            waiting.due = time.monotonic() + LAZY_SECONDS
+            if self._enqueue(waiting):
+                return httpx.Response(201, json={"message": "accepted"})
+        elif self._enqueue(waiting):
+            self._wait(waiting)
+        if isinstance(waiting.outcome, httpx.Response):
+            return waiting.outcome
+        if isinstance(waiting.outcome, Exception):
+            raise waiting.outcome
+        self._drain(task)
+        return self._direct.handle_request(request)
+
+    def close(self) -> None:
+        """Do nothing: one task's client ends, the others go on."""
+
+    def shut_down(self, *, timeout_seconds: float = 5.0) -> None:
+        """Send what is queued, then end. Later calls are made as ever, each by itself."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+            senders = list(self._senders)
+        for sender in senders:
+            sender.join(timeout_seconds)
+        with self._changed:
+            left, self._queue = self._queue, []
+        for waiting in left:
+            waiting.settle(httpx.CloseError("the transport was shut down", request=waiting.request))
+        self._direct.close()
+
+    def _call(self, request: httpx.Request) -> Call | None:
+        """Return a request as a call of a batch, or None if it goes its own way."""
+        url, base = request.url, self._base
+        path, prefix = url.raw_path, base.raw_path
+        if self._batch_url is None or not path.startswith(prefix):
+            return None
+        if (url.scheme, url.netloc) != (base.scheme, base.netloc):
+            return None
+        own = path[len(prefix) :].decode("ascii")
+        if not is_batchable(request.method, own):
+            return None
+        headers = {name.lower(): value for name, value in request.headers.items() if name.lower() in HEADERS}
+        return Call(request.method, own, headers, request.read())
+
+    def _enqueue(self, waiting: _Waiting) -> bool:
+        """Queue a call; False if there is no batching now."""
+        with self._changed:
+            if self._is_closed or time.monotonic() < self._batches_again_at:
+                return False
+            self._queue.append(waiting)
+            if waiting.is_lazy:
+                self._lazy_ones = [each for each in self._lazy_ones if not each.settled.is_set()]
+                self._lazy_ones.append(waiting)
+            if len(self._senders) < self._most_senders:
+                self._start_sender()
+            self._changed.notify()
+        return True
+
+    def _start_sender(self) -> None:
+        sender = threading.Thread(
+            target=self._send_until_closed, name=f"batch-sender-{len(self._senders)}", daemon=True
+        )
+        self._senders.append(sender)
+        sender.start()
+
+    def _wait(self, waiting: _Waiting) -> None:
+        if waiting.settled.wait(sum(_timeouts([waiting]).values())):
+            return
+        with self._changed:
+            was_queued = waiting in self._queue
+            if was_queued:
+                self._queue.remove(waiting)
+        if not waiting.settled.is_set():
+            error = httpx.PoolTimeout if was_queued else httpx.ReadTimeout
+            waiting.settle(error("no answer to a batched call in time", request=waiting.request))
+
+    def _drain(self, task: str) -> None:
+        """Let a task's lazy calls go first, so that its calls arrive in their order."""
+        with self._changed:
+            ours = [waiting for waiting in self._lazy_ones if waiting.task == task]
+            for waiting in ours:
+                waiting.due = 0.0
+            if ours:
+                self._changed.notify()
+        for waiting in ours:
+            waiting.settled.wait(_LONGEST_SECONDS)
+
+    def _send_until_closed(self) -> None:
+        while batch := self._take():
+            try:
+                self._send(batch)
+            except Exception as error:
+                log.exception("A batch of execution API calls was not sent")
+                self._fail(batch, httpx.TransportError(str(error)))
+            finally:
+                with self._changed:
+                    self._busy.difference_update(waiting.task for waiting in batch)
+                    self._changed.notify()
+
+    def _take(self) -> list[_Waiting]:
+        """Wait for calls and take them off the queue; none means: closed, and all are sent."""
+        with self._changed:
+            while True:
+                now = float("inf") if self._is_closed else time.monotonic()
+                # Two calls of one task are never under way at a time: they could overtake each other.
+                tasks = {
+                    waiting.task
+                    for waiting in self._queue
+                    if waiting.due <= now and waiting.task not in self._busy
+                }
+                batch = [waiting for waiting in self._queue if waiting.task in tasks][:MOST_CALLS]
+                if batch:
+                    taken = set(batch)
+                    self._queue = [waiting for waiting in self._queue if waiting not in taken]
+                    self._busy.update(waiting.task for waiting in batch)
+                    return batch
+                if self._is_closed and not self._queue:
+                    return []
+                later = [waiting.due for waiting in self._queue if waiting.due > now]
+                self._changed.wait(min(later) - now if later else None)
+
+    def _send(self, batch: Sequence[_Waiting]) -> None:
+        request = httpx.Request(
+            "POST",
+            self._batch_url or "",
+            # No compression: it costs more than it saves on the way to a neighbour.
+            headers={"content-type": MEDIA_TYPE, "accept-encoding": "identity"},
+            content=pack([waiting.call for waiting in batch]),
+            extensions={"timeout": _timeouts(batch)},
+        )
+        try:
+            response = self._direct.handle_request(request)
+            body = response.read()
+        except httpx.TransportError as error:
+            self._fail(batch, error)
+            return
+        except OSError as error:
+            self._fail(batch, httpx.ConnectError(str(error)))
+            return
+        if response.status_code == 200:
+            try:
+                found = answers(body, expected=len(batch))
+            except MalformedBatchError as error:
+                self._fail(batch, httpx.RemoteProtocolError(str(error)))
+                return
+            for waiting, answer in zip(batch, found, strict=True):
+                self._settle(waiting, answer.status, answer.headers, answer.body)
+        elif response.status_code >= 500:
+            # Each caller sees it as the answer to its own call, and tries again as ever.
+            for waiting in batch:
+                self._settle(waiting, response.status_code, dict(response.headers), body)
+        else:
+            if response.status_code in _NO_ROUTE:
+                with self._changed:
+                    self._batches_again_at = time.monotonic() + RETRY_BATCHING_SECONDS
+            log.info("No batches: the server answered %d to one", response.status_code)
+            for waiting in batch:
+                self._settle(waiting, NOT_BATCHED, {}, b"")
+
+    def _settle(self, waiting: _Waiting, status: int, headers: dict[str, str], body: bytes) -> None:
+        if not waiting.is_lazy:
+            waiting.settle(
+                _SINGLE if status == NOT_BATCHED else httpx.Response(status, headers=headers, content=body)
+            )
+            return
+        if status == NOT_BATCHED:
+            # Perhaps it must wait: not here, where others wait for this sender.
+            threading.Thread(target=self._make_late, args=(waiting,), daemon=True).start()
+            return
+        if status >= 500:
+            self._fail_lazy(waiting, f"HTTP {status}")
+        else:
+            waiting.settle(httpx.Response(status))
+            if status >= 400:
+                self._tell(waiting, f"HTTP {status}: {body[:500].decode(errors='replace')}")
+
+    def _make_late(self, waiting: _Waiting) -> None:
+        try:
+            response = self._direct.handle_request(waiting.request)
+            self._settle(waiting, response.status_code, {}, response.read())
+        except (httpx.TransportError, OSError) as error:
+            self._fail_lazy(waiting, repr(error))
+
+    def _fail(self, batch: Sequence[_Waiting], error: httpx.TransportError) -> None:
+        for waiting in batch:
+            if waiting.settled.is_set():
+                continue
+            if waiting.is_lazy:
+                self._fail_lazy(waiting, repr(error))
+            else:
+                # An exception belongs to one caller: it collects that caller's traceback.
+                waiting.settle(type(error)(str(error), request=waiting.request))
+
+    def _fail_lazy(self, waiting: _Waiting, reason: str) -> None:
+        """Send a lazy call again before anything else of its task's, or give up."""
+        waiting.attempts += 1
+        with self._changed:
+            if waiting.attempts < _LAZY_ATTEMPTS and not self._is_closed:
+                waiting.due = time.monotonic() + LAZY_SECONDS * 2**waiting.attempts
+                self._queue.insert(0, waiting)
+                return
+        waiting.settle(httpx.TransportError(reason))
+        self._tell(waiting, reason)
+
+    def _tell(self, waiting: _Waiting, reason: str) -> None:
+        try:
+            self._on_late_failure(waiting.request, reason)
+        except Exception:
+            log.exception("The failure of a lazy call could not be told")
+
+
+def airflow_transport(
+    execution_api_url: str, *, on_late_failure: Callable[[httpx.Request, str], None] = _log_late_failure
+) -> BatchTransport:
+    """Make a transport with the certificates that Airflow's own client uses (`[api] ssl_cert` and others)."""
+    # Airflow costs half a second to import, and its agent has it already.
+    from airflow.sdk.api import client as airflows  # noqa: PLC0415
+
+    if not execution_api_url.startswith("https:"):
+        return BatchTransport(execution_api_url, on_late_failure=on_late_failure)
+    context: ssl.SSLContext = airflows.Client._get_ssl_context_cached(
+        airflows.API_SSL_CA_FILE_PATH, airflows.API_SSL_CERT_PATH
+    )
+    if airflows.API_CLIENT_SSL_CERT and airflows.API_CLIENT_SSL_KEY:
+        context.load_cert_chain(airflows.API_CLIENT_SSL_CERT, airflows.API_CLIENT_SSL_KEY)
+    return BatchTransport(execution_api_url, verify=context, on_late_failure=on_late_failure)
+
+
+def _batch_url(execution: httpx.URL) -> httpx.URL | None:
+    """Return the batch route beside an execution API, or None where that is not Airflow's usual place."""
+    path = execution.path
+    if not path.endswith("/execution/"):
+        return None
+    return execution.copy_with(path=path.removesuffix("execution/") + PATH)
+
+
+def _timeouts(batch: Sequence[_Waiting]) -> dict[str, float]:
+    asked: list[dict[str, float | None]] = [
+        waiting.request.extensions.get("timeout", {}) for waiting in batch
+    ]
+    return {
+        name: max(_LONGEST_SECONDS if (given := each.get(name)) is None else given for each in asked)
+        for name in ("connect", "read", "write", "pool")
+    }
+
+
+def _task(request: httpx.Request) -> str:
+    return _subject(request.headers.get("authorization", ""))
+
+
+@lru_cache(maxsize=4096)
+def _subject(authorization: str) -> str:
+    """Return whose token this is; the server checks that, here it only keeps calls in order."""
+    try:
+        payload = authorization.split(".")[1]
+        return str(json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["sub"])
+    except (ValueError, KeyError, IndexError, TypeError):
+        return authorization

@@ -1,0 +1,223 @@
+"""One task, supervised: Airflow's own supervisor, in a thread of the agent, its child forked by a zygote.
+
+All that passes between task and API server is Airflow's code. Ours is where the process comes from, how
+its end is noticed, what it may use, and what is said when it ends badly.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import signal
+import threading
+import time
+from socket import socketpair
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import structlog
+from airflow.sdk.execution_time.comms import SetRenderedFields
+from airflow.sdk.execution_time.supervisor import SERVER_TERMINATED, ActivitySubprocess
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from airflow.sdk.api.client import Client
+    from structlog.typing import FilteringBoundLogger
+
+    from orrery.worker.zygotes import Child
+
+log = structlog.get_logger(__name__)
+
+
+@attrs.define(kw_only=True)
+class SupervisedTask(ActivitySubprocess):  # type: ignore[misc]
+    """A running task."""
+
+    #: Called once, when its start is over: it has rendered its fields and begins to execute.
+    on_started: Callable[[], None]
+    #: Returns a last line for the log, from the exit code; None when there is nothing to add.
+    explain: Callable[[int], str | None]
+    #: While it is entered, calls of the API server need no answer.
+    lazy: Callable[[], AbstractContextManager[None]]
+    _has_started: bool = attrs.field(default=False, init=False)
+    _cancelled: str | None = attrs.field(default=None, init=False)
+    _wake: Any = attrs.field(factory=socketpair, init=False)
+
+    @classmethod
+    def begin(
+        cls,
+        *,
+        fork: Callable[[list[int]], Child],
+        workload: Any,
+        client: Client,
+        logger: FilteringBoundLogger,
+        on_started: Callable[[], None],
+        explain: Callable[[int], str | None],
+        lazy: Callable[[], AbstractContextManager[None]],
+        logs_to_stdout: bool = False,
+    ) -> SupervisedTask:
+        """Fork the child, tell the API server, and let it begin.
+
+        Raises what the API server's refusal raises; the child is dead then.
+        """
+        pairs = [socketpair() for _ in range(4)]  # requests, stdout, stderr, logs
+        ours = [pair[0] for pair in pairs]
+        theirs = [pair[1] for pair in pairs]
+        try:
+            child = fork([end.fileno() for end in theirs])
+        except BaseException:
+            for end in ours:
+                end.close()
+            raise
+        finally:
+            for end in theirs:
+                end.close()
+        requests, stdout, stderr, logs = ours
+        make: Any = cls  # Airflow's fields are unknown to the type checker
+        task: SupervisedTask = make(
+            id=workload.ti.id,
+            pid=child.pid,
+            stdin=requests,
+            process=child,
+            process_log=logger,
+            subprocess_logs_to_stdout=logs_to_stdout,
+            start_time=time.monotonic(),
+            new_process_group=True,
+            client=client,
+            on_started=on_started,
+            explain=explain,
+            lazy=lazy,
+        )
+        task.selector.register(child, selectors.EVENT_READ, (_once, task._forget))
+        task.selector.register(task._wake[0], selectors.EVENT_READ, (_drain, task._forget))
+        task._register_pipe_readers(stdout, stderr, requests, logs, data={})
+        # Airflow sends the first heartbeat at once, although the start has just told the same.
+        task._last_heartbeat_attempt = time.monotonic()
+        try:
+            task._on_child_started(
+                ti=workload.ti,
+                dag_rel_path=workload.dag_rel_path,
+                bundle_info=workload.bundle_info,
+                sentry_integration=workload.sentry_integration,
+            )
+        except BaseException:
+            task._close()
+            raise
+        return task
+
+    def wait(self) -> int:
+        """Supervise the task to its end and deliver its state; return its exit code.
+
+        As Airflow's, but for the signals: those are the agent's.
+        """
+        try:
+            self._monitor_subprocess()
+            if (code := self._code()) is None:
+                code = self._set_code(1)
+            if line := self.explain(code):
+                self.process_log.error(line)
+            try:
+                self.update_task_state_if_needed()
+            finally:
+                self._upload_logs()
+        finally:
+            self._close()
+        return code
+
+    def _code(self) -> int | None:
+        found: int | None = self._exit_code
+        return found
+
+    def _set_code(self, code: int) -> int:
+        supervisor: Any = self
+        supervisor._exit_code = code
+        return code
+
+    @property
+    def was_ended_by_server(self) -> bool:
+        """Whether it was ended because the API server did not want it to run any more."""
+        return bool(self._terminal_state == SERVER_TERMINATED)
+
+    def cancel(self, reason: str) -> None:
+        """End the task: called by other threads, done by its own."""
+        self._cancelled = reason
+        with contextlib.suppress(OSError):
+            self._wake[1].send(b"x")
+
+    def _handle_request(self, msg: Any, log: Any, req_id: int) -> None:
+        if isinstance(msg, SetRenderedFields):
+            # Nothing the task does depends on the answer: it travels with what comes next.
+            with self.lazy():
+                super()._handle_request(msg, log, req_id)
+            self._note_start()
+            return
+        super()._handle_request(msg, log, req_id)
+
+    def _check_subprocess_exit(self, raise_on_timeout: bool = False, expect_signal: int | None = None) -> Any:
+        if self._cancelled is not None and self._code() is None:
+            reason, self._cancelled = self._cancelled, None
+            self.process_log.error(f"Ending this task: {reason}")
+            self.kill(signal.SIGTERM, force=True)
+        code = super()._check_subprocess_exit(raise_on_timeout, expect_signal)
+        if code is not None:
+            self._note_start()
+        return code
+
+    def _note_start(self) -> None:
+        if not self._has_started:
+            self._has_started = True
+            self.on_started()
+
+    def _forget(self, source: Any) -> None:
+        with contextlib.suppress(KeyError, ValueError):
+            self.selector.unregister(source)
+
+    def _close(self) -> None:
+        self._note_start()
+        for source in (*self._open_sockets, *self._wake):
+            with contextlib.suppress(OSError):
+                source.close()
+        with contextlib.suppress(Exception):
+            self.selector.close()
+        with contextlib.suppress(OSError):
+            self.stdin.close()
+        self._process.close()
+
+
+def _once(_: Any) -> bool:
+    return False
+
+
+def _drain(source: Any) -> bool:
+    source.recv(64)
+    return True
+
+
+class Supervisors:
+    """The threads that supervise tasks."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._changed = threading.Condition()
+
+    def start(self, name: str, run: Callable[[], None]) -> None:
+        """Run in a thread of its own."""
+
+        def counted() -> None:
+            try:
+                run()
+            finally:
+                with self._changed:
+                    self._count -= 1
+                    self._changed.notify_all()
+
+        with self._changed:
+            self._count += 1
+        threading.Thread(target=counted, name=name, daemon=True).start()
+
+    def join(self, timeout: float) -> bool:
+        """Wait until none is left; False when the time is over first."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._count == 0, timeout)

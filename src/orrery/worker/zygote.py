@@ -1,0 +1,209 @@
+"""The zygote: a process that has imported what tasks import, and forks one child for each.
+
+It has one thread, runs no task itself, and ends with its agent. Run as `python -m orrery.worker.zygote
+FD`; FD is its end of the channel. What it is told and tells:
+
+    -> {"type": "preload", "bundle": [name, version] | null, "deny": [...]}
+    <- {"type": "ready", "preloaded": n, "left_out": {module: reason}}
+    -> {"type": "fork", "id": ..., "kind": "task", "cell": {...}} and four sockets
+    -> {"type": "fork", "id": ..., "kind": "workload", "cell": {...}, "workload": json} and one log file
+    <- {"type": "forked", "id": ..., "pid": n}
+    <- {"type": "exited", "pid": n, "status": wait status, "cpu_seconds": s, "memory_peak_bytes": n}
+    -> {"type": "branch", "bundle": [name, version], "file": ...} and one end of a channel: a zygote of its
+       own for that DAG file, see `parsed`; it answers there {"type": "ready", "made_from": {...}} or
+       {"type": "refused", "reason": ...}, and ends
+    -> {"type": "retire"}: end when the last child has ended
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from orrery.worker import channel
+
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+#: In the place of a task's id.
+_BRANCH = "branch"
+
+
+class Zygote:
+    """The loop: fork when asked, reap what has ended."""
+
+    def __init__(self, agent: socket.socket) -> None:
+        self._agent = agent
+        self._children: dict[int, str] = {}
+        self._is_retired = False
+        self._woken, self._wake = socket.socketpair()
+        self._woken.setblocking(False)
+        self._wake.setblocking(False)
+
+    def serve(self) -> None:
+        """Serve until the agent is gone, or until it was retired and no child is left."""
+        signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        # Ctrl-C in the agent's terminal and the end of its service are the agent's to handle.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        poll = select.poll()
+        poll.register(self._agent, select.POLLIN)
+        poll.register(self._woken, select.POLLIN)
+        while not (self._is_retired and not self._children):
+            for fd, _ in poll.poll():
+                if fd == self._woken.fileno():
+                    with contextlib.suppress(BlockingIOError):
+                        self._woken.recv(4096)
+                    self._reap()
+                else:
+                    message, files = channel.receive(self._agent)
+                    if message is None:
+                        self._abandon()
+                        return
+                    self._obey(message, files)
+
+    def _obey(self, message: dict[str, Any], files: list[int]) -> None:
+        match message["type"]:
+            case "preload":
+                self._preload(message)
+            case "fork":
+                self._fork(message, files)
+            case "branch":
+                self._branch(message, files)
+            case "retire":
+                self._is_retired = True
+
+    def _preload(self, message: dict[str, Any]) -> None:
+        from orrery.worker import preload  # noqa: PLC0415 - it imports Airflow
+
+        bundle = message.get("bundle")
+        left_out, count = preload.preload(tuple(bundle) if bundle else None, frozenset(message["deny"]))
+        gc.collect()
+        gc.freeze()
+        self._tell({"type": "ready", "preloaded": count, "left_out": left_out})
+
+    def _branch(self, message: dict[str, Any], files: list[int]) -> None:
+        pid = os.fork()
+        if pid == 0:
+            self._become_branch(message, files)
+        os.close(files[0])
+        with contextlib.suppress(OSError):
+            os.setpgid(pid, pid)
+        self._children[pid] = _BRANCH
+
+    def _become_branch(self, message: dict[str, Any], files: list[int]) -> NoReturn:
+        from orrery.worker import parsed  # noqa: PLC0415 - preloaded
+
+        code = 0
+        try:
+            self._let_go()
+            agent = socket.socket(fileno=files[0])
+            name, version = message["bundle"]
+            bundle = parsed.Bundle(name=name, version=version, file=message["file"])
+            _name_process(f"orrery-zygote {message['file']}")
+            try:
+                made_from = parsed.execute(bundle)
+            except BaseException as error:
+                reason = str(error) or type(error).__name__
+                channel.send(agent, {"type": "refused", "reason": reason[:1000]})
+                os._exit(0)
+            gc.collect()
+            gc.freeze()
+            channel.send(agent, {"type": "ready", "left_out": {}, "made_from": made_from})
+            Zygote(agent).serve()
+        except BaseException:
+            traceback.print_exc()
+            code = 124
+        os._exit(code)
+
+    def _let_go(self) -> None:
+        """Close what belongs to the zygote that this process was forked from."""
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+        for end in (self._agent, self._woken, self._wake):
+            end.close()
+
+    def _fork(self, message: dict[str, Any], files: list[int]) -> None:
+        pid = os.fork()
+        if pid == 0:
+            self._become(message, files)
+        for fd in files:
+            os.close(fd)
+        # As Airflow's supervisor does: the group exists whichever side runs first.
+        with contextlib.suppress(OSError):
+            os.setpgid(pid, pid)
+        self._children[pid] = message["id"]
+        self._tell({"type": "forked", "id": message["id"], "pid": pid})
+
+    def _become(self, message: dict[str, Any], files: list[int]) -> NoReturn:
+        """Be the child, to the end."""
+        try:
+            self._let_go()
+            from orrery.worker import child  # noqa: PLC0415 - preloaded
+
+            child.run(message, files)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(124)
+        os._exit(0)
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status, used = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if self._children.pop(pid, None) is None:
+                continue  # a descendant that a task left behind
+            self._tell(
+                {
+                    "type": "exited",
+                    "pid": pid,
+                    "status": status,
+                    "cpu_seconds": used.ru_utime + used.ru_stime,
+                    "memory_peak_bytes": used.ru_maxrss * 1024,
+                }
+            )
+
+    def _abandon(self) -> None:
+        """End the children: the agent is gone, and nobody supervises them any more."""
+        for pid, name in self._children.items():
+            if name == _BRANCH:
+                continue  # it has noticed as well, and has children of its own to end
+            with contextlib.suppress(OSError):
+                os.killpg(pid, signal.SIGKILL)
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        with contextlib.suppress(OSError):  # the agent is gone: the next look at the channel tells
+            channel.send(self._agent, message)
+
+
+def main() -> None:
+    """Run a zygote on the channel given as the first argument."""
+    agent = socket.socket(fileno=int(sys.argv[1]))
+    _name_process("orrery-zygote")
+    Zygote(agent).serve()
+
+
+def _name_process(title: str) -> None:
+    with contextlib.suppress(ImportError):
+        from setproctitle import setproctitle  # noqa: PLC0415 - where Airflow is, it is
+
+        setproctitle(title)
+
+
+if __name__ == "__main__":
+    main()

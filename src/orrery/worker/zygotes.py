@@ -1,0 +1,394 @@
+"""The agent's side of its zygotes: one process per DAG bundle version, started, asked and replaced."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import os
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from orrery.worker import channel
+from orrery.worker.channel import STARTS_THREADS
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Mapping, Sequence
+
+log = structlog.get_logger(__name__)
+
+#: A bundle's name and version; None is the zygote that knows no bundle.
+BundleKey = tuple[str, str | None] | None
+
+#: Ends by a signal as psutil gives them, which Airflow's supervisor expects: negative, with a name.
+EndedBy = enum.IntEnum("EndedBy", {each.name: -each.value for each in signal.Signals})  # type: ignore[misc]
+
+#: A zygote answers in milliseconds; while it imports, it may take as long as a DAG's slowest library.
+_FORK_LIMIT_SECONDS = 120
+
+
+class ZygoteLostError(Exception):
+    """A zygote ended before it answered."""
+
+
+class StillRunningError(Exception):
+    """A process has not ended in the time given."""
+
+
+@dataclass(kw_only=True)
+class Child:
+    """A process that a zygote has forked; in the shape of Airflow's process trackers.
+
+    Its end can be waited for, and selected on: `fileno` becomes readable.
+    """
+
+    pid: int
+    status: int | None = None
+    cpu_seconds: float = 0.0
+    memory_peak_bytes: int = 0
+    _ended: threading.Event = field(default_factory=threading.Event)
+    #: The number of a closed file may be another's at once.
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _eventfd: int = field(default_factory=lambda: os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
+
+    ProcessNotFound = ProcessLookupError
+    TimeoutExpired = StillRunningError
+
+    def fileno(self) -> int:
+        """Return what becomes readable when it has ended."""
+        return self._eventfd
+
+    def close(self) -> None:
+        """Close what `fileno` returns; repeated calls change nothing."""
+        with self._lock:
+            fd, self._eventfd = self._eventfd, -1
+            if fd >= 0:
+                os.close(fd)
+
+    def end(self, status: int, *, cpu_seconds: float = 0.0, memory_peak_bytes: int = 0) -> None:
+        """Note that it has ended; `status` is that of wait(2)."""
+        self.status = status
+        self.cpu_seconds = cpu_seconds
+        self.memory_peak_bytes = memory_peak_bytes
+        with self._lock:
+            self._ended.set()
+            if self._eventfd >= 0:
+                os.eventfd_write(self._eventfd, 1)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit code, negative for a signal.
+
+        Raises:
+            StillRunningError: it has not ended in time.
+        """
+        if not self._ended.wait(timeout) or self.status is None:
+            raise StillRunningError
+        code = os.waitstatus_to_exitcode(self.status)
+        return EndedBy(code) if code < 0 else code
+
+    def exists(self) -> bool:
+        """Tell whether there is such a process, be it one that has ended and was not reaped."""
+        with contextlib.suppress(PermissionError):
+            try:
+                os.kill(self.pid, 0)
+            except ProcessLookupError:
+                return False
+        return True
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send it a signal.
+
+        Raises:
+            ProcessLookupError: it has ended.
+        """
+        if self._ended.is_set():
+            raise ProcessLookupError
+        os.kill(self.pid, number)
+
+
+class Zygote:
+    """One zygote process and its children, at the other end of a channel."""
+
+    def __init__(
+        self,
+        key: BundleKey,
+        end: socket.socket,
+        *,
+        process: subprocess.Popen[bytes] | None = None,
+        on_ready: Callable[[Zygote], None] | None = None,
+    ) -> None:
+        self.key = key
+        self.left_out: dict[str, str] = {}
+        #: Of a DAG file's zygote: what it was made from, or why it was not.
+        self.made_from: dict[str, list[int]] = {}
+        self.refused: str | None = None
+        self.ready = threading.Event()
+        self.is_lost = False
+        self.is_retired = False
+        self._lock = threading.Lock()
+        self._waiting: dict[str, _Answer] = {}
+        self._children: dict[int, Child] = {}
+        self._socket = end
+        self._process = process
+        self._on_ready = on_ready
+        threading.Thread(target=self._listen, name="zygote", daemon=True).start()
+
+    @classmethod
+    def start(
+        cls,
+        key: BundleKey,
+        *,
+        environment: Mapping[str, str],
+        deny: Sequence[str],
+        on_ready: Callable[[Zygote], None] | None = None,
+    ) -> Zygote:
+        """Start one for a bundle; it takes its orders at once, and carries them out when it is ready."""
+        end, theirs = channel.pair()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "orrery.worker.zygote", str(theirs.fileno())],
+            env=dict(environment),
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        theirs.close()
+        channel.send(end, {"type": "preload", "bundle": list(key) if key else None, "deny": list(deny)})
+        return cls(key, end, process=process, on_ready=on_ready)
+
+    def branch(self, file: str) -> Zygote:
+        """Let it fork a zygote for one DAG file, relative to the bundle.
+
+        Raises:
+            OSError: it has ended.
+        """
+        end, theirs = channel.pair()
+        try:
+            with theirs:
+                message = {"type": "branch", "bundle": list(self.key or ()), "file": file}
+                self._send(message, [theirs.fileno()])
+        except OSError:
+            end.close()
+            raise
+        return Zygote(self.key, end)
+
+    @property
+    def pid(self) -> int:
+        """The pid of the zygote itself; 0 of one that another zygote has forked."""
+        return self._process.pid if self._process else 0
+
+    @property
+    def has_children(self) -> bool:
+        """Whether a process that it has forked still runs."""
+        return bool(self._children)
+
+    def fork(self, name: str, message: dict[str, Any], files: Sequence[int]) -> Child:
+        """Ask for a child and return it when it exists.
+
+        Raises:
+            ZygoteLostError: the zygote has ended.
+        """
+        answer = _Answer()
+        with self._lock:
+            if self.is_lost:
+                raise ZygoteLostError(f"zygote {self.pid} has ended")
+            self._waiting[name] = answer
+        try:
+            self._send({"type": "fork", "id": name} | message, files)
+        except OSError as error:
+            raise ZygoteLostError(f"zygote {self.pid} has ended: {error}") from error
+        if not answer.arrived.wait(_FORK_LIMIT_SECONDS):
+            raise ZygoteLostError(f"zygote {self.pid} has not answered for {_FORK_LIMIT_SECONDS} s")
+        if answer.child is None:
+            raise ZygoteLostError(f"zygote {self.pid} ended while it forked")
+        return answer.child
+
+    def retire(self) -> None:
+        """Let it end when its last child has ended."""
+        self.is_retired = True
+        with contextlib.suppress(OSError):
+            self._send({"type": "retire"})
+
+    def stop(self) -> None:
+        """End it, and its children with it."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(2)
+
+    def adopt(self, pid: int, end: Callable[[], tuple[int, float, int] | None]) -> bool:
+        """Note the end of a child that this process inherited from the zygote; False if it is none."""
+        with self._lock:
+            child = self._children.pop(pid, None)
+        if child is None:
+            return False
+        if (found := end()) is not None:
+            status, cpu_seconds, memory_peak_bytes = found
+            child.end(status, cpu_seconds=cpu_seconds, memory_peak_bytes=memory_peak_bytes)
+        return True
+
+    def _send(self, message: dict[str, Any], files: Sequence[int] = ()) -> None:
+        channel.send(self._socket, message, files)
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                message, _ = channel.receive(self._socket)
+            except OSError:
+                message = None
+            if message is None:
+                break
+            self._note(message)
+        with self._lock:
+            self.is_lost = True
+            waiting = list(self._waiting.values())
+            self._waiting.clear()
+            children = list(self._children.values())
+        for answer in waiting:
+            answer.arrived.set()
+        for child in children:
+            if not child.exists():
+                # It ended, and nobody is left who knows how. The others are the agent's to reap.
+                with self._lock:
+                    self._children.pop(child.pid, None)
+                child.end(signal.SIGKILL)
+        self.ready.set()
+        if not self.is_retired:
+            log.warning("A zygote has ended", zygote=self.pid, bundle=self.key, children=len(self._children))
+
+    def _note(self, message: dict[str, Any]) -> None:
+        match message["type"]:
+            case "ready":
+                self.left_out = message["left_out"]
+                self.made_from = message.get("made_from", {})
+                self.ready.set()
+                if self._on_ready is not None:
+                    self._on_ready(self)
+            case "refused":
+                self.refused = message["reason"]
+                self.is_retired = True
+            case "forked":
+                child = Child(pid=message["pid"])
+                with self._lock:
+                    self._children[child.pid] = child
+                    answer = self._waiting.pop(message["id"], None)
+                if answer is not None:
+                    answer.child = child
+                    answer.arrived.set()
+            case "exited":
+                with self._lock:
+                    ended = self._children.pop(message["pid"], None)
+                if ended is not None:
+                    ended.end(
+                        message["status"],
+                        cpu_seconds=message["cpu_seconds"],
+                        memory_peak_bytes=message["memory_peak_bytes"],
+                    )
+
+    def reap(self) -> bool:
+        """Take note of the process's own end; True when it has ended."""
+        return self.is_lost if self._process is None else self._process.poll() is not None
+
+
+@dataclass(kw_only=True)
+class _Answer:
+    arrived: threading.Event = field(default_factory=threading.Event)
+    child: Child | None = None
+
+
+class Zygotes:
+    """All zygotes of an agent, by bundle."""
+
+    def __init__(self, *, environment: Mapping[str, str], deny: Sequence[str] = ()) -> None:
+        self._environment = environment
+        self._deny = set(deny)
+        self._lock = threading.Lock()
+        self._current: dict[BundleKey, Zygote] = {}
+        self._retired: list[Zygote] = []
+
+    def get(self, key: BundleKey) -> Zygote:
+        """Return the zygote of a bundle, started when there is none or it has ended."""
+        with self._lock:
+            found = self._current.get(key)
+            if found is None or found.is_lost:
+                if found is not None:
+                    self._retired.append(found)
+                found = self._current[key] = self._start(key)
+            return found
+
+    def fork(self, key: BundleKey, name: str, message: dict[str, Any], files: Sequence[int]) -> Child:
+        """Fork a child in the bundle's zygote; one that is lost is replaced, once.
+
+        Raises:
+            ZygoteLostError: the new one is lost as well.
+        """
+        try:
+            return self.get(key).fork(name, message, files)
+        except ZygoteLostError:
+            return self.get(key).fork(name, message, files)
+
+    def replace_all(self, why: str) -> None:
+        """Let new children come from new zygotes; those that run end their days in the old ones."""
+        with self._lock:
+            for key, zygote in list(self._current.items()):
+                log.info("Replacing a zygote", zygote=zygote.pid, bundle=key, reason=why)
+                self._replace(key, zygote)
+
+    def warm(self) -> list[str]:
+        """Return the bundles whose imports are ready, as `name` or `name@version`."""
+        with self._lock:
+            return sorted(
+                label(key) for key, zygote in self._current.items() if key and zygote.ready.is_set()
+            )
+
+    def each(self) -> list[Zygote]:
+        """Return all, the retired ones included."""
+        with self._lock:
+            return [*self._current.values(), *self._retired]
+
+    def forget_ended(self) -> None:
+        """Take note of zygotes that have ended."""
+        with self._lock:
+            self._retired = [each for each in self._retired if not (each.reap() and not each.has_children)]
+
+    def stop(self) -> None:
+        """End all of them."""
+        for zygote in self.each():
+            zygote.stop()
+
+    def retire(self, zygote: Zygote) -> None:
+        """Let one end when its last child has, and wait for that."""
+        zygote.retire()
+        with self._lock:
+            self._retired.append(zygote)
+
+    def _replace(self, key: BundleKey, zygote: Zygote) -> None:
+        zygote.retire()
+        self._retired.append(zygote)
+        self._current[key] = self._start(key)
+
+    def _start(self, key: BundleKey) -> Zygote:
+        return Zygote.start(
+            key, environment=self._environment, deny=sorted(self._deny), on_ready=self._look_at
+        )
+
+    def _look_at(self, zygote: Zygote) -> None:
+        """Say what a zygote has not imported; one in which threads run is replaced by one without."""
+        for module, reason in zygote.left_out.items():
+            log.info("Not preloaded: tasks import it themselves", module=module, reason=reason)
+        threaded = {module for module, reason in zygote.left_out.items() if reason == STARTS_THREADS}
+        with self._lock:
+            if threaded - self._deny and self._current.get(zygote.key) is zygote:
+                self._deny |= threaded
+                self._replace(zygote.key, zygote)
+
+
+def label(key: BundleKey) -> str:
+    """Return a bundle's name and version for people and for placement."""
+    if key is None:
+        return ""
+    name, version = key
+    return name if version is None else f"{name}@{version}"

@@ -1,0 +1,1 @@
+SELECT '{{ params.name if params.name is defined else '' }}' -- {{ ds }}

@@ -1,0 +1,64 @@
+"""What orrery.yaml says of tasks reaches the executor's own settings."""
+
+from __future__ import annotations
+
+import pytest
+
+from orrery.deployment.model import DEFAULT_EXECUTOR, Deployment
+from orrery.deployment.variables import EXECUTORS, airflow_variables
+from orrery.executor.request import Request
+from orrery.executor.resources import Resources
+from orrery.executor.settings import ExecutorSettings, read
+
+NOTHING = Request(resources=Resources())
+
+
+def deployment(**values: object) -> Deployment:
+    return Deployment.model_validate({"name": "weather", **values})
+
+
+def settings(given: Deployment) -> ExecutorSettings:
+    """Read the variables back as the executor does."""
+    variables = airflow_variables(given)
+    return read(lambda option: variables.get(f"AIRFLOW__ORRERY_EXECUTOR__{option.upper()}"))
+
+
+def test_a_file_that_says_nothing_sets_only_the_executor() -> None:
+    assert airflow_variables(deployment()) == {"AIRFLOW__CORE__EXECUTOR": EXECUTORS[DEFAULT_EXECUTOR]}
+    assert settings(deployment()) == ExecutorSettings()
+
+
+@pytest.mark.parametrize(
+    ("name", "executor"),
+    [("packing", "orrery.executor.executor.PackingExecutor"), ("local", "LocalExecutor")],
+)
+def test_the_executor_is_named_as_airflow_loads_it(name: str, executor: str) -> None:
+    variables = airflow_variables(deployment(executor=name))
+    assert variables["AIRFLOW__CORE__EXECUTOR"] == executor
+
+
+def test_a_default_does_not_undo_the_executor_of_an_airflow_cfg() -> None:
+    assert airflow_variables(deployment(), executor_is_set=True) == {}
+    chosen = airflow_variables(deployment(executor="local"), executor_is_set=True)
+    assert chosen == {"AIRFLOW__CORE__EXECUTOR": "LocalExecutor"}
+
+
+def test_every_setting_of_tasks_arrives_in_the_executor() -> None:
+    given = deployment(
+        worker={
+            "capacity": {"cpu": 4, "memory": "16Gi", "gpu": 1},
+            "reserve": {},
+            "default": {"memory": "512Mi"},
+            "memory_limit_factor": "1.5",
+            "cpu_cap": True,
+            "preload_deny": ["torch"],
+        },
+        queues={"heavy": {"cpu": "1.5", "isolation": "namespace"}},
+    )
+    found = settings(given)
+    assert found.capacity == Resources(cpu_millicores=4000, memory_bytes=16 * 1024**3, gpus=1)
+    assert found.reserve == Resources()
+    assert (found.memory_limit_factor, found.cpu_cap, found.preload_deny) == (1.5, True, ("torch",))
+    assert found.request_for("heavy", NOTHING) == Request(
+        resources=Resources(cpu_millicores=1500, memory_bytes=512 * 1024**2), isolation="namespace"
+    )
