@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.acceptance
 
-COMPONENTS = ["postgres", "api-server", "scheduler", "dag-processor", "triggerer"]
+COMPONENTS = ["postgres", "api-server", "scheduler", "dag-processor", "triggerer", "worker"]
 
 
 def until(is_so: Callable[[], Any], *, limit_seconds: float = 90) -> Any:

@@ -21,7 +21,7 @@ from orrery.errors import InputError
 from orrery.release import catalogue
 
 #: Which executor runs the tasks where the file does not say.
-DEFAULT_EXECUTOR: Literal["packing", "local"] = "local"
+DEFAULT_EXECUTOR: Literal["packing", "local"] = "packing"
 
 #: What may stand in a host name: the deployment's name becomes part of some.
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"

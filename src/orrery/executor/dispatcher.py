@@ -220,8 +220,12 @@ class Dispatcher:
             self._backlog.add(_pending(job))
 
     def go(self) -> None:
-        """Place what was added."""
-        os.eventfd_write(self._poke, 1)
+        """Place what was added, at once: no other thread has to wake up first."""
+        with self._lock:
+            self._place()
+            is_all_sent = not any(link.wants_to_send for link in self._links)
+        if not is_all_sent:
+            os.eventfd_write(self._poke, 1)
 
     def adopt(self, jobs: Iterable[Job], *, patience: float) -> list[Job]:
         """Take over jobs of a scheduler that died; return those that no node knows.
@@ -484,12 +488,15 @@ class Dispatcher:
         result = place(self._backlog, nodes, running, now=now, ageing=self._ageing)
         self._ageing = result.ageing
         self._last = result
+        was_waiting = len(self._backlog)
         for placement in result.placed:
             self._send(self._jobs[placement.task.id], placement.node, now)
         for group in result.never_fits:
             for task in group.tasks:
                 self._backlog.discard(task.id)
                 self._finish(Ended(id=task.id, ending="lost", text=group.reason), "")
+        if was_waiting and not self._backlog:
+            os.eventfd_write(self.wake, 1)  # there is room again: the scheduler may look for more
 
     def _send(self, job: Job, node: str, now: datetime) -> None:
         self._backlog.discard(job.id)

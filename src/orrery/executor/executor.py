@@ -21,6 +21,7 @@ from airflow.executors import workloads
 from airflow.executors.base_executor import BaseExecutor
 from airflow.utils.state import TaskInstanceState
 
+from orrery.errors import InputError
 from orrery.executor import capacity, recorder, settings
 from orrery.executor.dispatcher import Dispatcher, Finished, Job
 from orrery.executor.request import Request, default_resources, parse_request
@@ -66,6 +67,11 @@ class PackingExecutor(BaseExecutor):  # type: ignore[misc]
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
+        if self.team_name or conf.getboolean("core", "multi_team"):
+            raise InputError(
+                "The packing executor does not keep teams apart, so it does not run with [core] multi_team.",
+                hint="Turn multi_team off, or choose another executor: executor: local in orrery.yaml.",
+            )
         self._most = self.parallelism
         self._settings = settings.read(lambda option: conf.get(settings.SECTION, option, fallback=None))
         self._jobs: dict[str, Job] = {}

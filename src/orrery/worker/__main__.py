@@ -47,7 +47,7 @@ def _serve() -> int:
     from orrery.executor import settings as executor_settings  # noqa: PLC0415
     from orrery.worker import bundles, compat, kernel, machine  # noqa: PLC0415
     from orrery.worker.agent import Agent  # noqa: PLC0415
-    from orrery.worker.batch import BatchTransport  # noqa: PLC0415
+    from orrery.worker.batch import airflow_transport  # noqa: PLC0415
     from orrery.worker.cell import Cells  # noqa: PLC0415
     from orrery.worker.zygotes import Zygotes  # noqa: PLC0415
 
@@ -68,7 +68,7 @@ def _serve() -> int:
     # It will hold the tokens of all tasks: none of them may look into its memory.
     kernel.set_dumpable(dumpable=False)
     server = get_execution_api_server_url()
-    transport = BatchTransport(server)
+    transport = airflow_transport(server)
     compat.separate_secrets()
     environment = {name: value for name, value in os.environ.items() if name not in _SECRET} | {
         "ORRERY_COMPONENT": "worker",
@@ -87,7 +87,10 @@ def _serve() -> int:
         fingerprint=bundles.fingerprint,
         bundles=bundles.unversioned(),
     )
-    asyncio.run(agent.serve())
+    try:
+        asyncio.run(agent.serve())
+    finally:
+        transport.shut_down()
     return 0
 
 

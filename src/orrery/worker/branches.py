@@ -105,7 +105,7 @@ class Branches:
                 return None
             if now - was_used_at < _IDLE_SECONDS:
                 try:
-                    file.zygote = self.zygotes.get(key).branch(name)
+                    file.zygote = self.zygotes.branch(key, name)
                 except OSError as error:
                     log.warning("A DAG file could not be executed ahead", file=name, reason=str(error))
             return None
@@ -123,7 +123,7 @@ class Branches:
 
     def _end(self, file: _File) -> None:
         if file.zygote is not None:
-            self.zygotes.retire(file.zygote)
+            file.zygote.retire()
             file.zygote = None
 
 

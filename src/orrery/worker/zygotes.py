@@ -307,7 +307,8 @@ class Zygotes:
         self._deny = set(deny)
         self._lock = threading.Lock()
         self._current: dict[BundleKey, Zygote] = {}
-        self._retired: list[Zygote] = []
+        #: Retired ones, and branches: whose children may still end.
+        self._others: list[Zygote] = []
 
     def get(self, key: BundleKey) -> Zygote:
         """Return the zygote of a bundle, started when there is none or it has ended."""
@@ -315,7 +316,7 @@ class Zygotes:
             found = self._current.get(key)
             if found is None or found.is_lost:
                 if found is not None:
-                    self._retired.append(found)
+                    self._others.append(found)
                 found = self._current[key] = self._start(key)
             return found
 
@@ -345,29 +346,34 @@ class Zygotes:
             )
 
     def each(self) -> list[Zygote]:
-        """Return all, the retired ones included."""
+        """Return all, retired ones and branches included."""
         with self._lock:
-            return [*self._current.values(), *self._retired]
+            return [*self._current.values(), *self._others]
 
     def forget_ended(self) -> None:
         """Take note of zygotes that have ended."""
         with self._lock:
-            self._retired = [each for each in self._retired if not (each.reap() and not each.has_children)]
+            self._others = [each for each in self._others if not (each.reap() and not each.has_children)]
 
     def stop(self) -> None:
         """End all of them."""
         for zygote in self.each():
             zygote.stop()
 
-    def retire(self, zygote: Zygote) -> None:
-        """Let one end when its last child has, and wait for that."""
-        zygote.retire()
+    def branch(self, key: BundleKey, file: str) -> Zygote:
+        """Let a bundle's zygote fork one for a DAG file.
+
+        Raises:
+            OSError: it has ended.
+        """
+        branch = self.get(key).branch(file)
         with self._lock:
-            self._retired.append(zygote)
+            self._others.append(branch)
+        return branch
 
     def _replace(self, key: BundleKey, zygote: Zygote) -> None:
         zygote.retire()
-        self._retired.append(zygote)
+        self._others.append(zygote)
         self._current[key] = self._start(key)
 
     def _start(self, key: BundleKey) -> Zygote:

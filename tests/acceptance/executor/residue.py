@@ -18,21 +18,15 @@ if TYPE_CHECKING:
 
 
 def zygotes(running: Running) -> list[psutil.Process]:
-    """Return the zygotes of a deployment's agent."""
+    """Return the zygotes of a deployment's agent, those that a zygote has made included."""
     agent = psutil.Process(running.pid("worker"))
-    return [
-        child for child in agent.children() if "orrery.worker.zygote" in _words(child) or _is_zygote(child)
-    ]
+    return [child for child in agent.children(recursive=True) if "orrery-zygote" in _words(child)]
 
 
 def _words(process: psutil.Process) -> str:
     with contextlib.suppress(psutil.Error):
         return f"{process.name()} {' '.join(process.cmdline())}"
     return ""
-
-
-def _is_zygote(process: psutil.Process) -> bool:
-    return "orrery-zygote" in _words(process)
 
 
 def alive(pids: Iterable[int]) -> list[int]:

@@ -41,6 +41,7 @@ def test_values_are_typed() -> None:
         cache_dir=Path("/c"),
         image_tag="17.0.0",
         deployment="abc",
+        component="worker",
     )
 
 
