@@ -221,10 +221,15 @@ class Dispatcher:
 
     def go(self) -> None:
         """Place what was added, at once: no other thread has to wake up first."""
-        with self._lock:
-            self._place()
-            is_all_sent = not any(link.wants_to_send for link in self._links)
-        if not is_all_sent:
+        is_done = False
+        try:
+            with self._lock:
+                self._place()
+                is_done = not any(link.wants_to_send for link in self._links)
+        except Exception:
+            # Nothing of ours may end the scheduler; the thread tries again.
+            log.exception("Placing failed; it is tried again")
+        if not is_done:
             os.eventfd_write(self._poke, 1)
 
     def adopt(self, jobs: Iterable[Job], *, patience: float) -> list[Job]:
@@ -340,7 +345,10 @@ class Dispatcher:
                 else:
                     changed = self._serve(key.data) or changed
             if changed:
+                had_waiting = len(self._backlog)
                 self._place()
+                if had_waiting and not self._backlog:
+                    os.eventfd_write(self.wake, 1)  # the scheduler may look for more
             self._changed.notify_all()
 
     def _connect(self, link: Link) -> None:
@@ -488,15 +496,12 @@ class Dispatcher:
         result = place(self._backlog, nodes, running, now=now, ageing=self._ageing)
         self._ageing = result.ageing
         self._last = result
-        was_waiting = len(self._backlog)
         for placement in result.placed:
             self._send(self._jobs[placement.task.id], placement.node, now)
         for group in result.never_fits:
             for task in group.tasks:
                 self._backlog.discard(task.id)
                 self._finish(Ended(id=task.id, ending="lost", text=group.reason), "")
-        if was_waiting and not self._backlog:
-            os.eventfd_write(self.wake, 1)  # there is room again: the scheduler may look for more
 
     def _send(self, job: Job, node: str, now: datetime) -> None:
         self._backlog.discard(job.id)

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from orrery.executor.protocol import Message, ToAgent
 
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = float(os.environ.get('T', 120.0))
 ASKED = {"cpu_millicores": 200, "memory_bytes": 512 * 1024**2, "gpus": 0, "disk_bytes": 0}
 NOW = "2026-01-01T00:00:00Z"
 SECRETS = {
@@ -141,6 +141,12 @@ with DAG("d", schedule=None):
         note(str(ti.id), {name: name in sys.modules for name in (
             "good_third", "threaded_third", "failing_third", "beside", "pendulum",
         )})
+
+    for each in (
+        hello, fails, waits, leaves_a_daemon, remembers, shows_its_environment, masks, prints_the_same_word,
+        tells_what_is_imported,
+    ):
+        each()
 """
 
 
@@ -242,7 +248,13 @@ class Api:
             "consumed_asset_events": [],
             "partition_key": None,
         }
-        return {"dag_run": run, "max_tries": 1, "should_retry": self.should_retry}
+        return {
+            "dag_run": run,
+            "max_tries": 1,
+            "should_retry": self.should_retry,
+            # A task whose DAG is not there is put off some times before it fails.
+            "task_reschedule_count": 100,
+        }
 
     def state_of(self, task: str) -> str | None:
         states = [said["state"] for _, what, said in self.told[task] if what == "state"]
@@ -528,7 +540,7 @@ def test_the_agent_tells_what_the_node_is(shared: Agent) -> None:
     assert (status.name, status.state, status.version) == ("node-1", "ready", VERSION)
     assert status.allocatable["cpu_millicores"] == 4000
     assert status.pid == shared.process.pid
-    assert status.warm == ("dags-folder",)
+    assert "dags-folder" in status.warm
 
 
 def test_a_failure_is_told_with_its_reason_in_the_log(shared: Agent, shared_api: Api) -> None:
