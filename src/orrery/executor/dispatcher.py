@@ -345,10 +345,7 @@ class Dispatcher:
                 else:
                     changed = self._serve(key.data) or changed
             if changed:
-                had_waiting = len(self._backlog)
                 self._place()
-                if had_waiting and not self._backlog:
-                    os.eventfd_write(self.wake, 1)  # the scheduler may look for more
             self._changed.notify_all()
 
     def _connect(self, link: Link) -> None:

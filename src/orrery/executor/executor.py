@@ -43,6 +43,7 @@ _MANY = 16
 _SECOND_LOOK_SECONDS = 0.2
 #: While the nodes are full, looking for more work is not urgent; each look reads every task of a run.
 _FULL_PAUSE_SECONDS = 0.25
+_LOOK_SECONDS = 0.02
 #: Queued with us, for each that can run: enough to choose from.
 _BACKLOG_FACTOR = 4
 _LEAST_BACKLOG = 256
@@ -211,7 +212,7 @@ class PackingExecutor(BaseExecutor):  # type: ignore[misc]
         """Let time pass, but for news that the scheduler has to judge, or for room again."""
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
-            if select.select([self._dispatcher.wake], [], [], left)[0]:
+            if select.select([self._dispatcher.wake], [], [], min(left, _LOOK_SECONDS))[0]:
                 self._take_news()
             if self.event_buffer or not self._dispatcher.counts()[0]:
                 return
@@ -244,7 +245,7 @@ class PackingExecutor(BaseExecutor):  # type: ignore[misc]
             success, failure = job.outcomes
             is_good = ended.ending == "finished"
             self.event_buffer[job.key] = (success, None) if is_good else (failure, ended.text)
-        elif ended.ending == "lost":
+        elif ended.ending == "lost" or ended.needs_judgement:
             self.log.error("Task %s was lost: %s", job.key, ended.text)
             self.event_buffer[job.key] = (TaskInstanceState.FAILED, ended.text)
 

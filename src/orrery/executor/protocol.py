@@ -156,6 +156,8 @@ class Ended:
     started_at: float = 0.0
     ended_at: float = 0.0
     usage: Usage = field(default_factory=Usage)
+    #: The API server was not told how it ended, so the scheduler has to judge it: whether it is retried.
+    needs_judgement: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import tempfile
 import time
 from typing import TYPE_CHECKING, Any
@@ -63,8 +64,10 @@ class Order:
         """Run it to its end, in this thread, and report; raises nothing."""
         ending: Ending = "lost"
         text = ""
+        is_told = False
         try:
             ending, text = self._carry_out()
+            is_told = self._task is None or self._task.is_told
         except Exception as error:
             log.exception("A task could not be run", id=self.run.id)
             ending, text = "lost", f"{type(error).__name__}: {error}"
@@ -82,6 +85,7 @@ class Order:
                 started_at=self.started_at,
                 ended_at=time.time(),
                 usage=usage,
+                needs_judgement=not is_told,
             ),
         )
 
@@ -133,6 +137,7 @@ class Order:
                     on_started=self._note_start,
                     explain=explain,
                     lazy=self._transport.lazy,
+                    end_leftovers=lambda: self._in_cell.kill(signal.SIGKILL),
                 )
             except compat.ServerResponseError as error:
                 return compat.judge_refusal(error)

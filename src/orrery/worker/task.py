@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import structlog
+from airflow.sdk.api.datamodels._generated import TaskInstanceState
 from airflow.sdk.execution_time.comms import SetRenderedFields
 from airflow.sdk.execution_time.supervisor import SERVER_TERMINATED, ActivitySubprocess
 
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+#: How long a task's other processes may go on to write when the task itself has ended.
+_LAST_WORDS_SECONDS = 0.5
+
 
 @attrs.define(kw_only=True)
 class SupervisedTask(ActivitySubprocess):  # type: ignore[misc]
@@ -41,6 +45,8 @@ class SupervisedTask(ActivitySubprocess):  # type: ignore[misc]
     explain: Callable[[int], str | None]
     #: While it is entered, calls of the API server need no answer.
     lazy: Callable[[], AbstractContextManager[None]]
+    #: Ends what a task that has ended left behind.
+    end_leftovers: Callable[[], None]
     _has_started: bool = attrs.field(default=False, init=False)
     _cancelled: str | None = attrs.field(default=None, init=False)
     _wake: Any = attrs.field(factory=socketpair, init=False)
@@ -56,6 +62,7 @@ class SupervisedTask(ActivitySubprocess):  # type: ignore[misc]
         on_started: Callable[[], None],
         explain: Callable[[int], str | None],
         lazy: Callable[[], AbstractContextManager[None]],
+        end_leftovers: Callable[[], None],
         logs_to_stdout: bool = False,
     ) -> SupervisedTask:
         """Fork the child, tell the API server, and let it begin.
@@ -89,6 +96,7 @@ class SupervisedTask(ActivitySubprocess):  # type: ignore[misc]
             on_started=on_started,
             explain=explain,
             lazy=lazy,
+            end_leftovers=end_leftovers,
         )
         task.selector.register(child, selectors.EVENT_READ, (_once, task._forget))
         task.selector.register(task._wake[0], selectors.EVENT_READ, (_drain, task._forget))
@@ -136,6 +144,16 @@ class SupervisedTask(ActivitySubprocess):  # type: ignore[misc]
         return code
 
     @property
+    def is_told(self) -> bool:
+        """Whether the API server knows how it has ended, once it has.
+
+        Airflow's supervisor leaves it to the scheduler to let a task retry that could not say so itself.
+        """
+        if self._pending_terminal_state_msg is not None:
+            return False
+        return self._terminal_state is not None or self.final_state != TaskInstanceState.UP_FOR_RETRY
+
+    @property
     def was_ended_by_server(self) -> bool:
         """Whether it was ended because the API server did not want it to run any more."""
         return bool(self._terminal_state == SERVER_TERMINATED)
@@ -154,6 +172,17 @@ class SupervisedTask(ActivitySubprocess):  # type: ignore[misc]
             self._note_start()
             return
         super()._handle_request(msg, log, req_id)
+
+    def _service_subprocess(
+        self, max_wait_time: float, raise_on_timeout: bool = False, expect_signal: int | None = None
+    ) -> Any:
+        """As Airflow's, but whoever holds a task's output open after its end does not hold it for a minute."""
+        ended_at = self._process_exit_monotonic
+        if ended_at is not None and self._open_sockets:
+            if time.monotonic() - ended_at > _LAST_WORDS_SECONDS:
+                self.end_leftovers()
+            max_wait_time = min(max_wait_time, _LAST_WORDS_SECONDS)
+        return super()._service_subprocess(max_wait_time, raise_on_timeout, expect_signal)
 
     def _check_subprocess_exit(self, raise_on_timeout: bool = False, expect_signal: int | None = None) -> Any:
         if self._cancelled is not None and self._code() is None:

@@ -864,7 +864,10 @@ def test_messages_of_a_newer_agent_are_passed_over(agents: Any, dispatchers: Any
     agent, dispatcher = agents(), dispatchers()
     wait_for(is_known(dispatcher))
 
+    (link,) = dispatcher.view()[0]
+    before = link.heard_at
     agent.say_bytes(b'{"type":"weather","is":"fine"}\n' + encode(agent.status()))
+    wait_for(lambda: link.heard_at != before)
     submit(dispatcher, job("a"))
 
     agent.wait_for_runs("a")
