@@ -133,8 +133,10 @@ _maskers = _TaskMaskers()
 def separate_secrets() -> None:
     """Give each thread its own secrets masker: what one task has masked is no other task's business.
 
-    The functions of Airflow's module ask for the masker by a name of the module, once per call.
+    The functions of Airflow's modules ask for the masker by a name of theirs, once per call.
     """
+    from airflow.sdk import log as sdk_log  # noqa: PLC0415
+    from airflow.sdk._shared import secrets_masker as package  # noqa: PLC0415
     from airflow.sdk._shared.secrets_masker import secrets_masker  # noqa: PLC0415
 
     original = secrets_masker._secrets_masker()
@@ -146,7 +148,10 @@ def separate_secrets() -> None:
             vars(masker).update(settings)
         return _maskers.masker
 
-    secrets_masker._secrets_masker = of_this_thread
+    # All that have imported the function by name, or will.
+    modules: tuple[Any, ...] = (secrets_masker, package, sdk_log)
+    for module in modules:
+        module._secrets_masker = of_this_thread
 
 
 def forget_secrets() -> None:

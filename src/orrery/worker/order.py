@@ -14,7 +14,7 @@ import structlog
 
 from orrery.executor.protocol import Ended, Usage
 from orrery.worker import compat
-from orrery.worker.ending import describe
+from orrery.worker.ending import describe, out_of_memory
 from orrery.worker.zygotes import ZygoteLostError
 
 if TYPE_CHECKING:
@@ -95,13 +95,13 @@ class Order:
         if self._task is not None:
             self._task.cancel(reason)
         elif self.cell is not None:
-            self.cell.kill(9)
+            self.cell.kill(signal.SIGKILL)
 
     def kill(self, ending: Ending, reason: str) -> None:
         """End it at once, and tell that reason."""
         self._killed_because = (ending, reason)
         if self.cell is not None:
-            self.cell.kill(9)
+            self.cell.kill(signal.SIGKILL)
 
     def _carry_out(self) -> tuple[Ending, str]:
         kind = json.loads(self.run.workload).get("type")
@@ -124,10 +124,6 @@ class Order:
         client = compat.client(self._server, workload.token, self._transport)
         compat.forget_secrets()
         with compat.task_log(workload.log_path, client) as logger:
-
-            def explain(code: int) -> str | None:
-                return self._explain(code)
-
             try:
                 self._task = SupervisedTask.begin(
                     fork=lambda ends: self._fork(key, {"kind": "task"}, ends, file=file),
@@ -135,7 +131,7 @@ class Order:
                     client=client,
                     logger=logger,
                     on_started=self._note_start,
-                    explain=explain,
+                    explain=self._explain,
                     lazy=self._transport.lazy,
                     end_leftovers=lambda: self._in_cell.kill(signal.SIGKILL),
                 )
@@ -202,7 +198,13 @@ class Order:
             memory_limit_bytes=cell.memory_limit_bytes,
         )
 
-    def _explain(self, code: int) -> str | None:
+    def _explain(self, code: int, has_failed: bool) -> str | None:
+        usage = self._in_cell.usage()
+        if code == 0 and has_failed and usage.oom_kills:
+            # A process of the task was killed, and the task has noticed.
+            limit = self._in_cell.memory_limit_bytes
+            used = max(usage.memory_peak_bytes, limit)
+            self._killed_because = ("out_of_memory", out_of_memory(used, limit, self.run.request))
         ending, text = self._ending(code)
         return text if text and ending not in ("finished", "exit_code") else None
 

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import structlog
-from airflow.sdk.api.datamodels._generated import TaskInstanceState
 from airflow.sdk.execution_time.comms import SetRenderedFields
-from airflow.sdk.execution_time.supervisor import SERVER_TERMINATED, ActivitySubprocess
+from airflow.sdk.execution_time.supervisor import SERVER_TERMINATED, ActivitySubprocess, TaskInstanceState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from orrery.worker.zygotes import Child
+
+_FAILED = (TaskInstanceState.FAILED, TaskInstanceState.UP_FOR_RETRY)
 
 log = structlog.get_logger(__name__)
 
@@ -41,8 +42,9 @@ class SupervisedTask(ActivitySubprocess):  # type: ignore[misc]
 
     #: Called once, when its start is over: it has rendered its fields and begins to execute.
     on_started: Callable[[], None]
-    #: Returns a last line for the log, from the exit code; None when there is nothing to add.
-    explain: Callable[[int], str | None]
+    #: Returns a last line for the log, from the exit code and whether the task failed; None when there is
+    #: nothing to add.
+    explain: Callable[[int, bool], str | None]
     #: While it is entered, calls of the API server need no answer.
     lazy: Callable[[], AbstractContextManager[None]]
     #: Ends what a task that has ended left behind.
@@ -60,7 +62,7 @@ class SupervisedTask(ActivitySubprocess):  # type: ignore[misc]
         client: Client,
         logger: FilteringBoundLogger,
         on_started: Callable[[], None],
-        explain: Callable[[int], str | None],
+        explain: Callable[[int, bool], str | None],
         lazy: Callable[[], AbstractContextManager[None]],
         end_leftovers: Callable[[], None],
         logs_to_stdout: bool = False,
@@ -124,7 +126,7 @@ class SupervisedTask(ActivitySubprocess):  # type: ignore[misc]
             self._monitor_subprocess()
             if (code := self._code()) is None:
                 code = self._set_code(1)
-            if line := self.explain(code):
+            if line := self.explain(code, self.final_state in _FAILED):
                 self.process_log.error(line)
             try:
                 self.update_task_state_if_needed()
@@ -176,7 +178,7 @@ class SupervisedTask(ActivitySubprocess):  # type: ignore[misc]
     def _service_subprocess(
         self, max_wait_time: float, raise_on_timeout: bool = False, expect_signal: int | None = None
     ) -> Any:
-        """As Airflow's, but whoever holds a task's output open after its end does not hold it for a minute."""
+        """As Airflow's, but who holds a task's output open after its end does not hold it for a minute."""
         ended_at = self._process_exit_monotonic
         if ended_at is not None and self._open_sockets:
             if time.monotonic() - ended_at > _LAST_WORDS_SECONDS:

@@ -422,8 +422,8 @@ class Agent:
 
     def zygotes(self) -> list[int]:
         """Return the processes that it has started, and that run."""
-        path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        return [pid for pid in map(int, path.read_text().split()) if is_alive(pid)]
+        threads = Path(f"/proc/{self.process.pid}/task").glob("*/children")
+        return [int(pid) for path in threads for pid in path.read_text().split() if is_alive(int(pid))]
 
     def close(self) -> None:
         self.disconnect()
