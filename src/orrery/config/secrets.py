@@ -73,6 +73,29 @@ class Kept:
     notes: tuple[Note, ...] = ()
 
 
+#: What lets a process into the platform: the shared secrets, and the database.
+_PLATFORM = (
+    *(secret.variable for secret in SECRETS),
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC",
+    "AIRFLOW__CORE__SQL_ALCHEMY_CONN",
+    "AIRFLOW__ORRERY_EXECUTOR__LISTEN_URL",
+)
+
+
+def for_tasks(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment for the worker and its tasks: without the platform's secrets.
+
+    Tasks reach the platform through the API server, each with a token of its own.
+    """
+    hidden = {f"{name}{ending}" for name in _PLATFORM for ending in ("", "_CMD", "_SECRET")}
+    return {name: value for name, value in environment.items() if name not in hidden} | {
+        "ORRERY_COMPONENT": "worker",
+        # Airflow makes an engine from it when it is imported; nobody connects.
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "sqlite://",
+    }
+
+
 def missing(user: UserSettings) -> list[Secret]:
     """Return the secrets that the user has not set in any way."""
     return [

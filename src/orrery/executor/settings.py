@@ -22,6 +22,10 @@ SECTION = "orrery_executor"
 #: Processes and threads that one task may have.
 DEFAULT_PIDS_LIMIT = 4096
 
+#: Less than `orrery down` gives a component; where an agent may take its time, set more.
+DEFAULT_DRAIN_SECONDS = 2
+_DRAIN_SECONDS = (0, 86_400)
+
 #: Below this a Python with a few threads does not start; above it Linux itself has no more ids.
 _PIDS = (16, 4_194_304)
 #: A larger factor is no limit any more.
@@ -99,6 +103,8 @@ class ExecutorSettings:
     preload_deny: tuple[str, ...] = ()
     #: Whether a plain DAG file is executed once for many of its tasks, instead of by each.
     parse_ahead: bool = True
+    #: How long running tasks may go on when the agent is asked to stop, before they are ended.
+    drain_seconds: int = DEFAULT_DRAIN_SECONDS
     #: A database URL for LISTEN, where the other one leads through a connection pool. It holds a password.
     listen_url: str | None = None
 
@@ -132,6 +138,7 @@ def read(get: Getter) -> ExecutorSettings:
         pids_limit=given.count("pids_limit", _PIDS, default=DEFAULT_PIDS_LIMIT),
         preload_deny=given.modules("preload_deny"),
         parse_ahead=given.switch("parse_ahead", default=True),
+        drain_seconds=given.count("drain_seconds", _DRAIN_SECONDS, default=DEFAULT_DRAIN_SECONDS),
         listen_url=(get("listen_url") or "").strip() or None,
     )
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from orrery.config.secrets import SECRETS
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -117,17 +115,3 @@ def component_environment(
 def has_worker(environment: Mapping[str, str]) -> bool:
     """Whether a deployment with this environment has a worker: the packing executor's agent."""
     return "PackingExecutor" in environment.get("AIRFLOW__CORE__EXECUTOR", "")
-
-
-def worker_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of the worker, and so of the tasks: without the platform's secrets.
-
-    Tasks reach the platform through the API server, each with a token of its own.
-    """
-    hidden = {secret.variable for secret in SECRETS} | {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"}
-    names = {f"{name}{ending}" for name in hidden for ending in ("", "_CMD", "_SECRET")}
-    return {name: value for name, value in environment.items() if name not in names} | {
-        "ORRERY_COMPONENT": "worker",
-        # Airflow makes an engine from it when it is imported; nobody connects.
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "sqlite://",
-    }

@@ -22,7 +22,7 @@ from orrery.local import migrations, ports, postgres, seeding
 from orrery.local.api import USERNAME
 from orrery.local.environment import RuntimeEnvironment, ensure_runtime
 from orrery.local.overlay import ensure_overlay
-from orrery.local.plan import Plan, Ports, component_environment, has_worker, worker_environment
+from orrery.local.plan import Plan, Ports, component_environment, has_worker
 from orrery.local.processes import MARK
 from orrery.local.record import Record, digest_of
 from orrery.local.sql import DatabaseError, Login, query
@@ -178,7 +178,7 @@ class Starter:
         write_private(self.state.launch_file, json.dumps(launch))
         worker = {
             "command": [str(python), "-m", str(WORKER.module)],
-            "environment": worker_environment(environment),
+            "environment": secrets.for_tasks(environment),
         }
         write_private(self.state.worker_launch_file, json.dumps(worker))
         Record(

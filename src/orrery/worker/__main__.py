@@ -15,18 +15,6 @@ from orrery.errors import OrreryError
 
 log = structlog.get_logger(__name__)
 
-#: What tasks never get, should somebody have started the agent with it.
-_SECRET = frozenset(
-    f"{name}{ending}"
-    for name in (
-        *secrets.VARIABLES,
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC",
-        "AIRFLOW__CORE__SQL_ALCHEMY_CONN",
-    )
-    for ending in ("", "_CMD", "_SECRET")
-)
-
 
 def main() -> int:
     """Serve until asked to stop; return the exit code."""
@@ -70,11 +58,8 @@ def _serve() -> int:
     server = get_execution_api_server_url()
     transport = airflow_transport(server)
     compat.separate_secrets()
-    environment = {name: value for name, value in os.environ.items() if name not in _SECRET} | {
-        "ORRERY_COMPONENT": "worker",
-        # Airflow makes an engine from it when it is imported; nobody connects.
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "sqlite://",
-    }
+    # Should somebody have started the agent with more.
+    environment = secrets.for_tasks(os.environ)
     agent = Agent(
         name=settings.node_name or socket.gethostname(),
         path=path,

@@ -59,8 +59,8 @@ log = structlog.get_logger(__name__)
 #: Ends that no executor has recorded yet; more than this and the oldest are forgotten.
 _MOST_UNRECORDED = 10_000
 _LOOK_SECONDS = 1.0
-#: How long running tasks get to end when the agent is asked to.
-_DRAIN_SECONDS = 3600.0
+#: An end that nobody has recorded for so long belongs to no living scheduler.
+_FORGET_SECONDS = 600.0
 
 
 class Agent:
@@ -100,6 +100,8 @@ class Agent:
         self._supervisors = Supervisors()
         self._started_at = time.time()
         self._state = "ready"
+        self._drain_seconds = settings.drain_seconds
+        self._told_warm: list[str] = []
         self._measured_cpu: tuple[float, float] | None = None
         self._loop: asyncio.AbstractEventLoop
         self._stop: asyncio.Event
@@ -150,10 +152,9 @@ class Agent:
             os.umask(before)
 
     def _drain(self) -> None:
-        """Take nothing new; stop when the last task has ended. Asked again, end what runs."""
+        """Take nothing new, give what runs a moment, end it, and stop."""
         if self._state == "draining":
-            for order in self._orders.values():
-                order.cancel("the agent stops")
+            self._end_all()
             return
         self._state = "draining"
         self._tell(self._status())
@@ -162,7 +163,11 @@ class Agent:
             self._drop(order)
             self._tell(Declined(id=order.run.id, reason="the agent stops"))
         self._stop_if_idle()
-        self._loop.call_later(_DRAIN_SECONDS, self._stop.set)
+        self._loop.call_later(self._drain_seconds, self._end_all)
+
+    def _end_all(self) -> None:
+        for order in self._orders.values():
+            order.cancel("the agent stops")
 
     def _stop_if_idle(self) -> None:
         if self._state == "draining" and not self._orders:
@@ -187,10 +192,19 @@ class Agent:
                     fingerprint = now
                     self._branches.end_all()
                     self._zygotes.replace_all("installed packages, plug-ins or configuration changed")
+                self._forget_unowned()
+                if self._peers and (warm := self._zygotes.warm()) != self._told_warm:
+                    self._told_warm = warm
+                    self._tell(self._status())
                 if self._peers and self._orders:
                     self._tell(self._measure())
             except Exception:
                 log.exception("A look at the node failed")
+
+    def _forget_unowned(self) -> None:
+        long_ago = time.time() - _FORGET_SECONDS
+        for each in [each for each, ended in self._unrecorded.items() if ended.ended_at < long_ago]:
+            del self._unrecorded[each]
 
     # -- executors --------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,10 @@ EndedBy = enum.IntEnum("EndedBy", {each.name: -each.value for each in signal.Sig
 
 #: A zygote answers in milliseconds; while it imports, it may take as long as a DAG's slowest library.
 _FORK_LIMIT_SECONDS = 120
+
+
+#: A zygote of a bundle version that has no tasks for so long ends.
+_IDLE_SECONDS = 900.0
 
 
 class ZygoteLostError(Exception):
@@ -131,6 +136,7 @@ class Zygote:
         self.ready = threading.Event()
         self.is_lost = False
         self.is_retired = False
+        self.used_at = time.monotonic()
         self._lock = threading.Lock()
         self._waiting: dict[str, _Answer] = {}
         self._children: dict[int, Child] = {}
@@ -318,18 +324,23 @@ class Zygotes:
                 if found is not None:
                     self._others.append(found)
                 found = self._current[key] = self._start(key)
+            found.used_at = time.monotonic()
             return found
 
     def fork(self, key: BundleKey, name: str, message: dict[str, Any], files: Sequence[int]) -> Child:
         """Fork a child in the bundle's zygote; one that is lost is replaced, once.
 
+        If the new one is lost as well, something that it imports ends it: then the child comes from the
+        zygote that knows no bundle, and imports that itself.
+
         Raises:
-            ZygoteLostError: the new one is lost as well.
+            ZygoteLostError: that one is lost, too.
         """
-        try:
-            return self.get(key).fork(name, message, files)
-        except ZygoteLostError:
-            return self.get(key).fork(name, message, files)
+        for _ in range(2):
+            with contextlib.suppress(ZygoteLostError):
+                return self.get(key).fork(name, message, files)
+        log.warning("A bundle's zygote ends again and again: a task starts without it", bundle=key)
+        return self.get(None).fork(name, message, files)
 
     def replace_all(self, why: str) -> None:
         """Let new children come from new zygotes; those that run end their days in the old ones."""
@@ -353,6 +364,12 @@ class Zygotes:
     def forget_ended(self) -> None:
         """Take note of zygotes that have ended."""
         with self._lock:
+            now = time.monotonic()
+            for key, zygote in list(self._current.items()):
+                # Of a bundle without versions there is always a next task; an old version's may never come.
+                if key and key[1] is not None and now - zygote.used_at > _IDLE_SECONDS:
+                    zygote.retire()
+                    self._others.append(self._current.pop(key))
             self._others = [each for each in self._others if not (each.reap() and not each.has_children)]
 
     def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""The agent as it ships, with real zygotes and real tasks, beside an API server that is played: no database."""
+"""The agent as it ships, with real zygotes and real tasks, beside a played API server: no database."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from orrery.executor.protocol import Message, ToAgent
 
-PATIENCE_SECONDS = float(os.environ.get('T', 120.0))
+PATIENCE_SECONDS = 120.0
 ASKED = {"cpu_millicores": 200, "memory_bytes": 512 * 1024**2, "gpus": 0, "disk_bytes": 0}
 NOW = "2026-01-01T00:00:00Z"
 SECRETS = {
@@ -119,10 +119,12 @@ with DAG("d", schedule=None):
         from airflow.configuration import conf
         note(str(ti.id), {
             "environment": dict(os.environ), "first": first, "parents": parents,
-            "settings": {
-                name: conf.get(*name.split("/"), fallback="")
-                for name in ("core/fernet_key", "api_auth/jwt_secret", "api/secret_key", "database/sql_alchemy_conn")
-            },
+            "settings": [
+                conf.get("core", "fernet_key", fallback=""),
+                conf.get("api_auth", "jwt_secret", fallback=""),
+                conf.get("api", "secret_key", fallback=""),
+                conf.get("database", "sql_alchemy_conn", fallback=""),
+            ],
         })
 
     @task
@@ -198,11 +200,11 @@ class Api:
                 self.end_headers()
                 self.wfile.write(data)
 
-            do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = do_HEAD = answer
-
             def log_message(self, *_: object) -> None:
                 pass
 
+        for method in ("GET", "POST", "PATCH", "PUT", "DELETE", "HEAD"):
+            setattr(Handler, f"do_{method}", Handler.answer)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}/execution/"
@@ -233,7 +235,7 @@ class Api:
         return 404, {"detail": {}}
 
     def context(self) -> dict[str, Any]:
-        run = {
+        run: dict[str, Any] = {
             "dag_id": "d",
             "run_id": "r",
             "logical_date": NOW,
@@ -428,14 +430,12 @@ class Agent:
     def close(self) -> None:
         self.disconnect()
         if self.process.poll() is None:
-            self.process.terminate()
-            time.sleep(0)
-            self.process.terminate()
-            try:
-                self.process.wait(20)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+            # It removes what it has made; asked again, it does not wait for its tasks.
+            for ask in (self.process.terminate, self.process.terminate, self.process.kill):
+                ask()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self.process.wait(10)
+                    return
 
 
 @pytest.fixture(scope="module")
@@ -640,7 +640,7 @@ def test_zygotes_have_one_thread(shared: Agent) -> None:
     wait_for(lambda: "threaded_third" in shared.said)
 
     def all_single() -> bool:
-        return all(len(os.listdir(f"/proc/{pid}/task")) == 1 for pid in shared.zygotes())
+        return all(len(list(Path(f"/proc/{pid}/task").iterdir())) == 1 for pid in shared.zygotes())
 
     shared.ended(shared.run("hello"))
     wait_for(all_single, "zygotes without threads")
@@ -703,9 +703,7 @@ def test_what_is_no_workload_is_lost(shared: Agent) -> None:
 
 @pytest.mark.parametrize("status", [404, 409, 410])
 def test_a_start_that_the_server_refuses_is_no_failure(shared: Agent, shared_api: Api, status: int) -> None:
-    task = str(uuid.uuid4())
     refused = {"detail": {"reason": "invalid_state", "message": "no", "previous_state": "success"}}
-    shared_api.refusals = defaultdict(lambda: (status, refused))
     shared_api.refusals = _All((status, refused))
     try:
         task = shared.run("waits")
@@ -952,8 +950,7 @@ def test_a_killed_agent_leaves_no_process_and_the_next_one_begins_anew(
     agent.process.kill()
     agent.wait()
 
-    for pid in (*children, *zygotes):
-        wait_for(lambda pid=pid: not is_alive(pid), f"the end of {pid}")
+    wait_for(lambda: not any(map(is_alive, (*children, *zygotes))), "the end of all")
     assert home.socket.exists()
     following = agents().connect()
     assert following.of(NodeStatus)[0].running == ()
@@ -1018,8 +1015,7 @@ def test_an_agent_that_is_asked_twice_ends_its_tasks(
     assert agent.wait() == 0
     assert api.state_of(task) == "failed"
     assert "Ending this task: the agent stops" in home.events(task)
-    for each in (pid, *zygotes):
-        wait_for(lambda each=each: not is_alive(each), f"the end of {each}")
+    wait_for(lambda: not any(map(is_alive, (pid, *zygotes))), "the end of all")
 
 
 def test_changed_plugins_replace_the_zygotes(agents: Callable[..., Agent], home: Home) -> None:

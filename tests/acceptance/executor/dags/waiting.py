@@ -73,13 +73,13 @@ def fidelity_waiting():
     FailsWhenResumed(task_id="fails_when_resumed", retries=1, retry_delay=timedelta(seconds=1))
     TimeDeltaSensor(task_id="delta", delta=timedelta(seconds=1), deferrable=True)
 
-    @task.sensor(mode="reschedule", poke_interval=1, timeout=60)
+    @task.sensor(mode="reschedule", poke_interval=1, timeout=600)
     def third_poke():
         ti = get_current_context()["ti"]
         leave("third_poke", "poke")
         return PokeReturnValue(is_done=count("third_poke") >= 3, xcom_value=ti.try_number)
 
-    @task.sensor(mode="poke", poke_interval=0.2, timeout=60)
+    @task.sensor(mode="poke", poke_interval=0.2, timeout=600)
     def poke_in_place():
         leave("poke_in_place", "poke")
         return PokeReturnValue(is_done=count("poke_in_place") >= 3, xcom_value="poked")

@@ -15,7 +15,7 @@ _PREFIX = "stashed:"
 class Stash(BaseXCom):
     @staticmethod
     def serialize_value(value, **_where):
-        text = json.dumps(value) if isinstance(value, str | list | dict) else ""
+        text = json.dumps(value) if isinstance(value, str) else ""
         if len(text) < LARGE:
             return BaseXCom.serialize_value(value)
         digest = hashlib.sha256(text.encode()).hexdigest()
