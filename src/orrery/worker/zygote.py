@@ -27,7 +27,7 @@ import sys
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from orrery.worker import channel
+from orrery.worker import channel, heap
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -88,6 +88,7 @@ class Zygote:
         left_out, count = preload.preload(tuple(bundle) if bundle else None, frozenset(message["deny"]))
         gc.collect()
         gc.freeze()
+        heap.collapse()
         self._tell({"type": "ready", "preloaded": count, "left_out": left_out})
 
     def _branch(self, message: dict[str, Any], files: list[int]) -> None:

@@ -176,15 +176,14 @@ def _stopped_agent(flight: Flight) -> Iterator[None]:
     yield
 
 
-@contextlib.contextmanager
-def _killed_second_scheduler(flight: Flight) -> Iterator[None]:
-    owned = flight.running.sql(
-        "SELECT j.id, count(*) FROM task_instance t JOIN job j ON j.id = t.queued_by_job_id"
-        " WHERE t.dag_id = 'flight' AND t.run_id = %s GROUP BY j.id ORDER BY count(*) DESC",
+def _owners(flight: Flight) -> dict[int, int]:
+    """Return how many tasks each scheduler's job has queued, the most first."""
+    rows = flight.running.sql(
+        "SELECT queued_by_job_id, count(*) FROM task_instance"
+        " WHERE dag_id = 'flight' AND run_id = %s AND task_id = 'fly' GROUP BY 1 ORDER BY 2 DESC",
         flight.name,
     )
-    flight.notes.append("tasks by scheduler: " + ", ".join(str(count) for _, count in owned))
-    yield
+    return {int(job): int(count) for job, count in rows}
 
 
 @contextlib.contextmanager
@@ -321,11 +320,19 @@ def test_a_fault_loses_no_task(wild: Running, rows: list[Row], name: str) -> Non
 def test_the_death_of_one_of_two_schedulers_loses_no_task(
     wild: Running, rows: list[Row], second_scheduler: psutil.Process
 ) -> None:
+    ((second_job,),) = wild.sql("SELECT max(id) FROM job WHERE job_type = 'SchedulerJob'")
+
     @contextlib.contextmanager
     def fault(flight: Flight) -> Iterator[None]:
-        with _killed_second_scheduler(flight):
+        # Of the two the one that has queued the most tasks dies.
+        owners = _owners(flight)
+        job, count = next(iter(owners.items()))
+        if job == second_job:
             second_scheduler.kill()
-            yield
+        else:
+            os.kill(wild.pid("scheduler"), signal.SIGKILL)
+        flight.notes.append(f"it had queued {count} of {sum(owners.values())}")
+        yield
 
     _endure(wild, rows, "kill -9 of one of two schedulers", fault)
 
