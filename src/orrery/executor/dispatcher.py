@@ -74,7 +74,6 @@ class Job:
     priority: int
     bundle: str
     queued_at: datetime
-    may_gain_privileges: bool = False
     node: str | None = None
     #: Whether the agent has said that it took it.
     is_confirmed: bool = False
@@ -518,7 +517,6 @@ class Dispatcher:
                 workload=workload,
                 resources=job.request.resources.as_mapping(),
                 isolation=job.request.isolation,
-                may_gain_privileges=job.may_gain_privileges,
             )
         )
 

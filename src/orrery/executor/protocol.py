@@ -59,8 +59,6 @@ class Run:
     workload: str
     resources: dict[str, int]
     isolation: str = "process"
-    #: A task that another user is to run gets to use sudo.
-    may_gain_privileges: bool = False
 
     @property
     def request(self) -> Request:

@@ -106,13 +106,14 @@ class Order:
     def _carry_out(self) -> tuple[Ending, str]:
         kind = json.loads(self.run.workload).get("type")
         workload = compat.parse_workload(self.run.workload)
-        self.cell = self._cells.create(
-            self.run.id, self.run.request, no_new_privs=not self.run.may_gain_privileges
-        )
+        # A task may have to become another user by sudo; that is known when its file was executed, and then
+        # it is set (see shortcuts).
+        is_task = kind == "ExecuteTask"
+        self.cell = self._cells.create(self.run.id, self.run.request, no_new_privs=not is_task)
         if self._cancelled:
             # The API server has not heard of it: the scheduler has to judge it.
             return "lost", self._cancelled
-        if kind == "ExecuteTask" and compat.is_ordinary(workload):
+        if is_task and compat.is_ordinary(workload):
             return self._supervise(workload)
         return self._delegate()
 

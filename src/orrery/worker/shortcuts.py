@@ -1,18 +1,26 @@
 """What Airflow builds anew in every task, built once in the zygote instead: the result is the same.
 
+And where a task itself begins, so that it gains no privileges.
+
 Each of these replaces a name in one of Airflow's modules, in the zygote and so in its children only.
 tests/contract/test_worker_compat.py holds them to what they replace.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import os
 import sys
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from pydantic import JsonValue, TypeAdapter
+
+from orrery.worker import kernel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def install() -> None:
@@ -28,6 +36,7 @@ def install() -> None:
     shared_adapter(JsonValue)
     # Some 5 ms a task: levels and handlers of hundreds of loggers, the same each time.
     _configure_logs_ahead(supervisor)
+    task_runner.run = _without_new_privileges(task_runner.run)
     # Some 2 ms a task, or as long as a name server takes. A machine's name does not change.
     client.get_hostname = task_runner.get_hostname = functools.cache(client.get_hostname)
 
@@ -61,6 +70,18 @@ class Switch(io.RawIOBase):
     def writable(self) -> bool:
         """Say that it can be written to."""
         return True
+
+
+def _without_new_privileges(run: Callable[..., Any]) -> Callable[..., Any]:
+    """Let the task itself begin without a way to more privileges: who becomes another user has done so."""
+
+    @functools.wraps(run)
+    def run_without(*arguments: Any, **keywords: Any) -> Any:
+        with contextlib.suppress(OSError):
+            kernel.set_no_new_privs()
+        return run(*arguments, **keywords)
+
+    return run_without
 
 
 def _configure_logs_ahead(supervisor: Any) -> None:

@@ -37,8 +37,6 @@ class Examples:
     left_out: Mapping[str, str] = field(default_factory=dict)
     #: What starts those that the test does not.
     started_by: Mapping[str, str] = field(default_factory=dict)
-    #: Whose tasks end by chance: only the run's state is compared.
-    by_chance: Mapping[str, str] = field(default_factory=dict)
     #: `dag.task` whose XComs and rendered fields depend on time or chance.
     varies: Mapping[str, str] = field(default_factory=dict)
     #: With what a run is started.
@@ -120,10 +118,10 @@ def read(running: Running) -> Outcome:
     for dag, run, task, index, key, value in running.sql(
         f"SELECT {columns}, key, value FROM xcom WHERE {chosen}"
     ):
-        value = normalised(value, running.project)
+        pushed = normalised(value, running.project)
         if key == "skipmixin_key":  # Airflow makes these lists from sets
-            value = {name: sorted(tasks) for name, tasks in value.items()}
-        at(dag, run, task, index)[f"xcom {key}"] = value
+            pushed = {name: sorted(tasks) for name, tasks in pushed.items()}
+        at(dag, run, task, index)[f"xcom {key}"] = pushed
     for trace in running.traces.glob("*.txt"):
         at(f"trace {trace.stem}", "").update(lines=sorted(trace.read_text().splitlines()))
     return Outcome(facts=facts)
@@ -134,8 +132,6 @@ def differences(ours: Outcome, stock: Outcome, examples: Examples) -> list[Diffe
     found = []
     for key in sorted(ours.facts.keys() | stock.facts.keys()):
         mine, theirs = ours.facts.get(key), stock.facts.get(key)
-        if key[0] in examples.by_chance and key[2]:
-            continue
         if mine is None or theirs is None:
             found.append(Difference(key=key, fact="there", ours=mine is not None, stock=theirs is not None))
             continue
@@ -159,12 +155,10 @@ def table(ours: Outcome, stock: Outcome, found: list[Difference], examples: Exam
         tries = sum(each.get("try_number", 0) for each in tasks)
         xcoms = sum(name.startswith("xcom") for each in tasks for name in each)
         result = f"**{differing} different**" if differing else "equal"
-        result += " (run's state only)" if dag in examples.by_chance else ""
         lines.append(f"| {dag} | {len(facts) - len(tasks)} | {len(tasks)} | {tries} | {xcoms} | {result} |")
     lines += ["", "## Differences", "", *(f"- {difference}" for difference in found)]
     lines += [] if found else ["none"]
     lines += ["", "## Left out", "", *(f"- {dag}: {why}" for dag, why in sorted(examples.left_out.items()))]
-    lines += ["", "## Run's state only", "", *(f"- {dag}: {why}" for dag, why in examples.by_chance.items())]
     lines += ["", "## XComs and rendered fields not compared", ""]
     lines += [f"- {task}: {why}" for task, why in examples.varies.items()]
     return "\n".join(lines) + "\n"

@@ -32,6 +32,8 @@ SETTINGS = {
 SECRETS = ("of-the-database", "of-the-environment", "of-a-variable")
 DAGS = sorted((HERE / "dags").glob("*.py"))
 
+pytestmark = pytest.mark.timeout(1200)
+
 # The pair of executors to compare; two times `local` shows that the harness itself sees no difference.
 OURS: Executor = "local" if os.environ.get("COMPARE_STOCK_WITH_ITSELF") else "packing"
 
@@ -170,11 +172,10 @@ def test_the_comparison_covers_what_it_names(outcomes: tuple[Outcome, Outcome], 
     # An exception from the comparison that no longer applies hides what it should show.
     _, stock = outcomes
     tasks = {f"{dag}.{task}" for dag, _, task, _ in stock.facts}
-    assert set(examples.by_chance) <= stock.dag_ids()
     assert set(examples.varies) <= tasks
     assert not set(examples.left_out) & stock.dag_ids()
     states = {facts.get("state") for (_, _, task, _), facts in stock.facts.items() if task}
-    assert states >= {"success", "failed", "skipped", "upstream_failed", "removed"} - {"removed"}
+    assert states >= {"success", "failed", "skipped", "upstream_failed"}
 
 
 def test_a_secret_shows_in_no_log(pair: tuple[Running, Running], outcomes: tuple[Outcome, Outcome]) -> None:

@@ -301,7 +301,7 @@ def test_what_fits_is_sent_and_the_rest_waits_with_a_reason(agents: Any, dispatc
 def test_a_run_says_all_that_the_agent_needs(agents: Any, dispatchers: Any) -> None:
     agent, dispatcher = agents(), dispatchers()
     asked = Request(resources=CORE, isolation="namespace")
-    submit(dispatcher, job("a", request=asked, may_gain_privileges=True))
+    submit(dispatcher, job("a", request=asked))
 
     agent.wait_for_runs("a")
 
@@ -311,7 +311,6 @@ def test_a_run_says_all_that_the_agent_needs(agents: Any, dispatchers: Any) -> N
             workload="workload of a",
             resources=CORE.as_mapping(),
             isolation="namespace",
-            may_gain_privileges=True,
         )
     ]
     assert agent.of(Hello) == [Hello(scheduler="1")]

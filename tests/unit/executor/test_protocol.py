@@ -60,7 +60,6 @@ MESSAGES: tuple[Message, ...] = (
         workload='{"type":"ExecuteTask","ti":{"id":"\u00fc\\n"}}',
         resources=ASKED,
         isolation="namespace",
-        may_gain_privileges=True,
     ),
     Cancel(id="a", reason="marked as failed"),
     Acknowledge(ids=("a", "b")),
