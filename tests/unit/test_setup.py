@@ -40,9 +40,10 @@ def test_everything_that_is_missing_is_told_at_once_and_nothing_is_done(bare: Pa
     ended = setup(bare, "--tests")
     assert (ended.returncode, ended.stdout) == (5, "")
     assert ended.stderr == (
-        "Error: Python 3.11 to 3.13 is needed; the acceptance tests drive a browser.\n"
+        "Error: Python 3.11 to 3.13 is needed; the acceptance tests drive a browser; "
+        "a test puts PgBouncer before PostgreSQL.\n"
         "Next: Install what is missing: apt-get install "
-        "python3 python3-venv chromium fontconfig fonts-dejavu-core fonts-noto-core\n"
+        "python3 python3-venv chromium fontconfig fonts-dejavu-core fonts-noto-core pgbouncer\n"
     )
     assert [path.name for path in (bare / "repository").iterdir()] == ["bin"]
 
