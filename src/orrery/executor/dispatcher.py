@@ -83,6 +83,8 @@ class Job:
     memory_bytes: int = 0
     memory_peak_bytes: int = 0
     cpu_seconds: float = 0.0
+    #: Of its log, below Airflow's folder of logs.
+    log_path: str | None = None
     #: Of a callback or a connection test: the states that the scheduler is told of success and failure.
     outcomes: tuple[Any, Any] | None = None
     #: Of a task: what identifies it for people and tables.

@@ -167,6 +167,7 @@ class PackingExecutor(BaseExecutor):  # type: ignore[misc]
             priority=ti.priority_weight,
             bundle=workload.bundle_info.name + (f"@{version}" if version else ""),
             queued_at=now,
+            log_path=workload.log_path,
             details=recorder.details_of(ti),
         )
 
@@ -248,6 +249,12 @@ class PackingExecutor(BaseExecutor):  # type: ignore[misc]
         elif ended.ending == "lost" or ended.needs_judgement:
             self.log.error("Task %s was lost: %s", job.key, ended.text)
             self.event_buffer[job.key] = (TaskInstanceState.FAILED, ended.text)
+            # Where people look: the audit log and, of a task that never began, its own.
+            self.log_task_event(event="lost", extra=ended.text, ti_key=job.key)
+            if job.log_path and not ended.started_at:
+                recorder.write_last_word(
+                    Path(conf.get("logging", "base_log_folder"), job.log_path), ended.text
+                )
 
     # -- room -------------------------------------------------------------------------------------
 

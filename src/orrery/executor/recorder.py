@@ -5,6 +5,7 @@ Nothing here may stop the scheduler: a database that is away costs a record, and
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from orrery.executor.snapshot import MOST_WAITING, NodeView, Snapshot, TaskView,
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from orrery.executor.dispatcher import Dispatcher, Finished, Job, Link
 
@@ -92,6 +94,17 @@ class Recorder:
                 )
         else:
             self._has_complained = False
+
+
+def write_last_word(log_file: Path, text: str) -> None:
+    """Append a line to a task's log, in Airflow's form, because no supervisor of it will."""
+    line = {"timestamp": datetime.now(UTC).isoformat(), "level": "error", "event": text, "logger": "orrery"}
+    try:
+        log_file.parent.mkdir(parents=True, exist_ok=True)
+        with log_file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+    except OSError as error:
+        log.warning("A task's log cannot be written", file=str(log_file), error=str(error))
 
 
 def details_of(ti: Any) -> dict[str, Any]:

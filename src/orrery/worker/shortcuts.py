@@ -12,6 +12,7 @@ import contextlib
 import functools
 import io
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -36,7 +37,7 @@ def install() -> None:
     shared_adapter(JsonValue)
     # Some 5 ms a task: levels and handlers of hundreds of loggers, the same each time.
     _configure_logs_ahead(supervisor)
-    task_runner.run = _without_new_privileges(task_runner.run)
+    task_runner.run = _as_a_task_begins(task_runner.run)
     # Some 2 ms a task, or as long as a name server takes. A machine's name does not change.
     client.get_hostname = task_runner.get_hostname = functools.cache(client.get_hostname)
 
@@ -72,16 +73,21 @@ class Switch(io.RawIOBase):
         return True
 
 
-def _without_new_privileges(run: Callable[..., Any]) -> Callable[..., Any]:
-    """Let the task itself begin without a way to more privileges: who becomes another user has done so."""
+def _as_a_task_begins(run: Callable[..., Any]) -> Callable[..., Any]:
+    """Let the task itself begin without a way to more privileges: who becomes another user has done so.
+
+    And let a segmentation fault end it: Airflow's parser leaves a handler in Python behind, under which the
+    faulting instruction is repeated for ever.
+    """
 
     @functools.wraps(run)
-    def run_without(*arguments: Any, **keywords: Any) -> Any:
+    def begin_and_run(*arguments: Any, **keywords: Any) -> Any:
         with contextlib.suppress(OSError):
             kernel.set_no_new_privs()
+        signal.signal(signal.SIGSEGV, signal.SIG_DFL)
         return run(*arguments, **keywords)
 
-    return run_without
+    return begin_and_run
 
 
 def _configure_logs_ahead(supervisor: Any) -> None:

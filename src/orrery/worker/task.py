@@ -17,7 +17,12 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import structlog
 from airflow.sdk.execution_time.comms import SetRenderedFields
-from airflow.sdk.execution_time.supervisor import SERVER_TERMINATED, ActivitySubprocess, TaskInstanceState
+from airflow.sdk.execution_time.supervisor import (
+    SERVER_TERMINATED,
+    STATES_SENT_DIRECTLY,
+    ActivitySubprocess,
+    TaskInstanceState,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -149,11 +154,13 @@ class SupervisedTask(ActivitySubprocess):  # type: ignore[misc]
     def is_told(self) -> bool:
         """Whether the API server knows how it has ended, once it has.
 
-        Airflow's supervisor leaves it to the scheduler to let a task retry that could not say so itself.
+        Airflow's supervisor leaves to the scheduler what a task could not say itself: that it is to be
+        retried, or that it has ended well (`os._exit(0)`), which then nobody believes.
         """
         if self._pending_terminal_state_msg is not None:
             return False
-        return self._terminal_state is not None or self.final_state != TaskInstanceState.UP_FOR_RETRY
+        # Of a state that tasks report themselves, a task that reported none has told nobody.
+        return self._terminal_state is not None or self.final_state not in STATES_SENT_DIRECTLY
 
     @property
     def was_ended_by_server(self) -> bool:
