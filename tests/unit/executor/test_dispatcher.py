@@ -390,6 +390,8 @@ def test_few_are_starting_at_a_time(agents: Any, dispatchers: Any) -> None:
 
     first = wait_for(lambda: agent.runs)
     wait_for(lambda: any("waits for its start" in reason for reason in reasons(dispatcher).values()))
+    # All that were sent have arrived.
+    wait_for(lambda: len(agent.runs) + dispatcher.counts()[0] == 20)
     before = len(agent.runs)
     agent.started(first[0])
     wait_for(lambda: len(agent.runs) > before)
