@@ -392,7 +392,7 @@ def test_a_database_of_ones_own_is_used_and_migrated(
         started = cli(project, "up", "-d", env={"DATABASE_PASSWORD": password})
         # Then it migrates the database and starts no PostgreSQL of its own
         assert started.code == 0, started.err
-        assert "Migrating the database" in started.err
+        assert "Migrating Airflow's tables from empty" in started.err
         status = cli(project, "status", "-o", "json").json()
         assert [part["name"] for part in status["components"]] == COMPONENTS[1:]
         assert not (project / ".orrery" / "postgres").exists()
