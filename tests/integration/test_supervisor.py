@@ -379,7 +379,7 @@ def test_a_second_up_tries_a_component_again_that_was_given_up_and_leaves_the_ot
     with managed(tmp_path, {"scheduler": []}) as deployment:
         # Given a deployment with a component that was given up
         starter = prepared(deployment, plan(deployment))
-        others = [component for component in AIRFLOW_COMPONENTS if component is not SCHEDULER]
+        others = [component for component in AIRFLOW_COMPONENTS if component not in (SCHEDULER, WORKER)]
         for component in others:
             deployment.supervisor.start_program(component)
         until(lambda: all("first" in deployment.state.log(item.name).read_text() for item in others))
