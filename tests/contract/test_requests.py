@@ -144,7 +144,8 @@ def run(home: Path, program: str, *arguments: str, executor: str = PACKING) -> s
     done = subprocess.run(
         [sys.executable, "-c", program, *arguments],
         env={
-            **os.environ,
+            # Without the note of what Orrery has set in this process: what a test sets is a user's.
+            **{name: value for name, value in os.environ.items() if name != "ORRERY_DEFAULTS_APPLIED"},
             "AIRFLOW_HOME": str(home),
             "AIRFLOW__CORE__EXECUTOR": executor,
             "AIRFLOW__ORRERY_EXECUTOR__QUEUES": '{"heavy": {"memory": "4Gi"}}',
