@@ -155,10 +155,19 @@ def _kept(paths: Iterable[str]) -> list[str]:
     wanted = [*paths, sys.prefix, sys.base_prefix, *sys.path]
     # A path below one that is kept comes with it.
     kept: list[str] = []
-    for path in sorted({os.path.realpath(path) for path in wanted if path and Path(path).exists()}):
+    for path in sorted({os.path.realpath(path) for path in wanted if path and _can_reach(Path(path))}):
         if _is_temporary(path) and not any(path.startswith(f"{other}/") for other in kept):
             kept.append(path)
     return kept
+
+
+def _can_reach(path: Path) -> bool:
+    """Tell whether there is something that this user may reach: the rest it can neither lose nor read."""
+    try:
+        path.stat()
+    except OSError:
+        return False
+    return True
 
 
 def _is_temporary(path: str) -> bool:
@@ -183,10 +192,12 @@ def _replace_temporary(scratch: str, kept: list[str]) -> None:
 
 
 def _hide(path: Path) -> None:
+    if not _can_reach(path):
+        return
     if path.is_dir():
         flags = kernel.NOSUID | kernel.NODEV | kernel.NOEXEC | kernel.READ_ONLY
         kernel.mount("tmpfs", str(path), kind="tmpfs", flags=flags, data="size=4k,mode=0555")
-    elif path.exists():
+    else:
         kernel.mount("/dev/null", str(path), flags=kernel.BIND)
 
 

@@ -78,14 +78,22 @@ def until(is_so: Callable[[], Any]) -> None:
         time.sleep(0.01)
 
 
-def start(run_as: str, place: Path, body: Callable[[], object], **more: Any) -> int:
+def start(
+    run_as: str,
+    place: Path,
+    body: Callable[[], object],
+    *,
+    keep: tuple[str, ...] = (),
+    hide: tuple[str, ...] = (),
+    **more: Any,
+) -> int:
     """Return the keeper's PID."""
     spec = CellSpec(
         name="task",
         scratch=str(place / "scratch"),
         namespaces=Namespaces(
-            hide=(str(place / "secrets"), str(place / "password"), "/no/such/file"),
-            keep=(str(place / "project"), str(place / "secrets"), str(place / "password")),
+            hide=(str(place / "secrets"), str(place / "password"), "/no/such/file", *hide),
+            keep=(*keep, str(place / "project"), str(place / "secrets"), str(place / "password")),
         ),
         **more,
     )
@@ -140,6 +148,10 @@ def pids_here() -> list[int]:
     return sorted(int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit())
 
 
+def may_reach(user: str, path: Path) -> bool:
+    return user == "root" or all(folder.stat().st_mode & 0o001 for folder in (path, *path.parents))
+
+
 def test_a_task_sees_only_itself(user: str, place: Path) -> None:
     # Given and when a task runs in namespaces of its own
     out = place / "project" / "out.json"
@@ -156,7 +168,7 @@ def test_a_task_sees_only_itself(user: str, place: Path) -> None:
             "tmp": sorted(path.name for path in Path("/tmp").iterdir()),
             "secrets": [path.name for path in (place / "secrets").iterdir()],
             "password": (place / "password").read_text(),
-            "python": Path(sys.prefix).exists(),
+            "python": os.access(sys.prefix, os.X_OK),
         }
         out.write_text(json.dumps(found))
 
@@ -173,10 +185,24 @@ def test_a_task_sees_only_itself(user: str, place: Path) -> None:
     assert not Path("/tmp/mine").exists()
     assert found["secrets"] == []
     assert found["password"] == ""
-    assert found["python"]
+    # (a checkout of root's own is out of nobody's reach, also without namespaces)
+    assert found["python"] or not may_reach(user, Path(sys.prefix))
     # And outside nothing has changed
     assert (place / "secrets" / "key").read_text() == "the key"
     assert (place / "password").read_text() == "the password"
+
+
+def test_what_the_user_cannot_reach_stops_nothing(place: Path) -> None:
+    # Given a folder that only its owner may enter, with something to keep and something to hide
+    private = place / "private"
+    for name in ("kept", "hidden"):
+        (private / name).mkdir(parents=True)
+    private.chmod(0o700)
+    # When another user's task runs, then it runs
+    code = wait(
+        start("nobody", place, lambda: None, keep=(str(private / "kept"),), hide=(str(private / "hidden"),))
+    )
+    assert code == 0
 
 
 def test_what_is_hidden_cannot_be_uncovered(user: str, place: Path) -> None:
