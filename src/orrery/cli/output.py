@@ -80,3 +80,15 @@ def print_facts(facts: Iterable[tuple[str, object]]) -> None:
     width = max((len(name) for name, _ in pairs), default=0)
     for name, value in pairs:
         click.echo(f"{click.style(name.ljust(width), dim=True)}  {value}")
+
+
+def duration(seconds: int | None) -> str | None:
+    """Return a length of time as people say it, rounded down: `5 min`; None stays None."""
+    if seconds is None:
+        return None
+    if seconds < 60:
+        return f"{seconds} s"
+    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
+    if minutes < 60:
+        return f"{minutes} min"
+    return f"{hours} h" if hours < 48 else f"{days} d"

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orrery.cli.output import Format, is_terminal, output_option, print_facts, print_json, print_table
+from orrery.cli.output import (
+    Format,
+    duration,
+    is_terminal,
+    output_option,
+    print_facts,
+    print_json,
+    print_table,
+)
 
 if TYPE_CHECKING:
     from orrery.local.status import Status
@@ -63,7 +71,7 @@ def print_status(found: Status, *, with_password: bool) -> None:
                 component.state,
                 component.pid,
                 f"{component.memory_bytes / 2**20:.0f} MB" if component.memory_bytes else None,
-                _duration(component.uptime_seconds),
+                duration(component.uptime_seconds),
                 component.crashes or None,
             )
             for component in found.components
@@ -82,14 +90,3 @@ def _password(found: Status) -> str:
     if is_terminal(sys.stdout) and file.exists():
         return file.read_text().strip()
     return f"in {file}"
-
-
-def _duration(seconds: int | None) -> str | None:
-    if seconds is None:
-        return None
-    if seconds < 60:
-        return f"{seconds} s"
-    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
-    if minutes < 60:
-        return f"{minutes} min"
-    return f"{hours} h" if hours < 48 else f"{days} d"

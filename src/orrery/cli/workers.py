@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orrery.cli.output import Format, output_option, print_json, print_table
+from orrery.cli.output import Format, duration, output_option, print_json, print_table
 from orrery.errors import InputError, OrreryError, StateError
 
 if TYPE_CHECKING:
@@ -220,11 +220,9 @@ def _name(task: Row) -> str:
 
 
 def _ago(moment: str | None, now: datetime) -> str | None:
-    from orrery.cli.status import _duration
-
     if moment is None:
         return None
-    return _duration(max(0, int((now - datetime.fromisoformat(moment)).total_seconds())))
+    return duration(max(0, int((now - datetime.fromisoformat(moment)).total_seconds())))
 
 
 def _clock(moment: str) -> str:

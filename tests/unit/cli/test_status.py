@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from orrery.cli import status as command
+from orrery.cli.output import duration
 from orrery.cli.status import print_status, status
 from orrery.local.processes import MARK
 from orrery.local.state import State
@@ -138,4 +138,4 @@ def test_a_table_shows_every_sign_as_it_is(capsys: pytest.CaptureFixture[str]) -
     ],
 )
 def test_durations_are_rounded_down_to_what_people_need(seconds: int | None, text: str | None) -> None:
-    assert command._duration(seconds) == text
+    assert duration(seconds) == text
