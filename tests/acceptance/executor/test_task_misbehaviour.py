@@ -104,6 +104,12 @@ def test_a_task_that_closes_its_files_is_failed(wild: Running) -> None:
     assert _log(wild, "closes_its_files")
 
 
+def test_a_segmentation_fault_ends_its_task_and_is_told(wild: Running) -> None:
+    # Not as on stock, where the fault is repeated for ever, under a handler that Airflow's parser leaves
+    assert _misbehave(wild, "reads_memory_that_is_not_there") == "failed"
+    assert "SIGSEGV" in _log(wild, "reads_memory_that_is_not_there")
+
+
 def test_a_flood_of_log_is_kept_and_can_be_read_in_part(wild: Running) -> None:
     # When a task floods its log, another is not kept from its start and end
     wild.trigger("floods_its_log", "misbehaves")

@@ -124,7 +124,6 @@ def fidelity_ends():
     exits.override(task_id="exits_0")(0)
     exits.override(task_id="exits_3_twice", retries=1, retry_delay=1.0)(3)
     killed.override(task_id="killed_hard")(signal.SIGKILL)
-    killed.override(task_id="segfaults")(signal.SIGSEGV)
     killed.override(task_id="terminated")(signal.SIGTERM)
     leaves.override(task_id="leaves_0")(0)
     leaves.override(task_id="leaves_2")(2)

@@ -1,6 +1,7 @@
 """Tasks that do what tasks should not; one DAG for each, so that each has a run of its own."""
 # mypy: ignore-errors
 
+import ctypes
 import os
 import signal
 import sys
@@ -87,6 +88,12 @@ def closes_its_files():
 
 
 @task(executor_config=SMALL)
+def reads_memory_that_is_not_there():
+    note("reads_memory_that_is_not_there", os.getpid())
+    ctypes.string_at(0)
+
+
+@task(executor_config=SMALL)
 def floods_its_log():
     line = "x" * 999
     begun = time.monotonic()
@@ -152,6 +159,7 @@ for misbehave in (
     fills_its_temporary_folder,
     exceeds_its_disk,
     closes_its_files,
+    reads_memory_that_is_not_there,
     floods_its_log,
     eats_memory,
     lets_a_child_eat_memory,
