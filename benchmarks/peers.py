@@ -54,6 +54,8 @@ class Peer:
     kind: str
     #: Tasks of its fan-out: fewer where a thousand would take an hour.
     fanout: int
+    #: Of PostgreSQL, which it cannot do without.
+    extension: str | None = None
 
     @property
     def name(self) -> str:
@@ -66,9 +68,9 @@ class Peer:
 
 #: DBOS has no class A: it runs steps in the process of their workflow.
 ALL = (
-    Peer(package="prefect", kind="A", fanout=300),
+    Peer(package="prefect", kind="A", fanout=300, extension="pg_trgm"),
     Peer(package="dagster", kind="A", fanout=20),
-    Peer(package="prefect", kind="B", fanout=1000),
+    Peer(package="prefect", kind="B", fanout=1000, extension="pg_trgm"),
     Peer(package="dagster", kind="B", fanout=300),
     Peer(package="dbos", kind="B", fanout=1000),
 )
@@ -112,7 +114,7 @@ def measure(peer: Peer, folder: Path, number: int) -> Iterator[Observation]:
     """
     python = environment(peer.package)
     folder.mkdir(parents=True)
-    server = Server(folder)
+    server = Server(folder, extension=peer.extension)
     server.start()
     log = folder / "peer.log"
     try:

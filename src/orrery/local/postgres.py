@@ -11,7 +11,7 @@ import pwd
 import re
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from orrery.errors import MachineError
@@ -21,7 +21,7 @@ from orrery.local.sql import DatabaseError, Login, query
 from orrery.local.state import ensure_secret, write_private
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 #: The owner of the server and of Airflow's database.
@@ -31,7 +31,7 @@ WAREHOUSE = "warehouse"
 DATABASE = "airflow"
 
 #: Small and quiet: a laptop's server for a few dozen connections. Durability is PostgreSQL's own.
-_SETTINGS = {
+SETTINGS = {
     "listen_addresses": HOST,
     "unix_socket_directories": "",
     "max_connections": "200",
@@ -56,6 +56,7 @@ class Postgres:
     data: Path
     secrets: Path
     port: int
+    settings: Mapping[str, str] = field(default_factory=lambda: SETTINGS)
 
     @property
     def password(self) -> str:
@@ -77,7 +78,7 @@ class Postgres:
 
     def command(self) -> list[str]:
         """Return the command that runs the server in the foreground."""
-        settings = [f"{name}={value}" for name, value in {**_SETTINGS, "port": str(self.port)}.items()]
+        settings = [f"{name}={value}" for name, value in {**self.settings, "port": str(self.port)}.items()]
         options = [word for setting in settings for word in ("-c", setting)]
         return [*_as_unprivileged(), str(self.programs / "postgres"), "-D", str(self.data), *options]
 
