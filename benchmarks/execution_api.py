@@ -109,13 +109,14 @@ class Lab:
     def cpu(self) -> tuple[float, float, float]:
         """CPU milliseconds of the API server, of PostgreSQL, of this process, until now."""
         server = psutil.Process(self.server.pid)
-        database = sum(_cpu(psutil.Process(pid)) for pid in self.database.pids())
-        return sum(map(_cpu, [server, *server.children(recursive=True)])), database, _cpu(psutil.Process())
+        database = sum(map(_cpu, self.database.pids()))
+        children = [child.pid for child in server.children(recursive=True)]
+        return sum(map(_cpu, [server.pid, *children])), database, _cpu(os.getpid())
 
 
-def _cpu(process: psutil.Process) -> float:
+def _cpu(pid: int) -> float:
     try:
-        return 1000.0 * sum(process.cpu_times()[:4])
+        return 1000.0 * sum(psutil.Process(pid).cpu_times()[:4])
     except psutil.Error:
         return 0.0
 

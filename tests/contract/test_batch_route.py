@@ -86,7 +86,118 @@ STATUSES = {
     "a path that is not there": [404],
     "an archive that fails": [200, 200, 200, 201, 500, 204],
     "fields that lose a deadlock once": [200, 200, 200, 204, 201, 204, 204],
+    "a third try with another left": [200, 201, 204],
+    "a last try": [200, 204],
+    "no retries at all": [200, 204],
+    "a mapped task": [200, 200, 200, 200, 201, 201, 204, 201, 201, 204, 204],
+    "XComs of an earlier try": [200, 200],
+    "XComs of an earlier try of a mapped task": [200, 200],
+    "a run with all its dates": [200, 200],
+    "a run without dates": [200, 204],
+    "a run with a note": [200],
+    "a run of asset events": [200],
+    "rescheduled before": [200, 200],
+    "restarting": [200, 204],
+    "resumed after a deferral": [200, 204],
+    "waiting for nothing any more": [200, 204],
+    "nobody's task": [200, 204],
+    "fields of many runs": [200, 200, 201, 201, 204],
+    "fields of an old run": [200, 201],
+    "no host": [200, 204, 204],
+    "a process number too large": [422, 200],
+    "a host name too long": [422, 200],
+    "numbers as text": [200, 204],
+    "dates as they may be written": [200, 200, 422, 204, 204],
+    "an end without a map index": [200, 204],
+    "failed upstream": [200, 204],
+    "begun and failed in one batch": [200, 201, 201, 204, 204],
+    "calls after the end": [200, 204, 409, 201],
+    "a start after the end in one batch": [200, 204, 409],
+    "a fault in one task of many": [200, 200, 201, 204, 409, 204],
+    "a plain and a rare end": [200, 200, 204, 204],
+    "fields of all kinds": [200, 201, 201],
+    "fields that are none": [200, 500, 422],
+    "fields that are no JSON": [200, 422, 422],
+    "fields before the start": [201],
+    "XComs of all kinds": [200, 201, 201, 201, 201, 201, 201, 201, 201, 204, 201],
+    "an XCom that the database refuses": [200, 200, 422, 204],
+    "an XCom of a broken character": [200, 422],
+    "an XCom that is no number": [200, 422],
+    "XComs asked strangely": [200, 201, 500, 201, 201, 422],
+    "an XCom of another task": [200, 200, 201, 204],
+    "an XCom too deep": [200, 422],
+    "a trace of a whole life": [200, 201, 204],
+    "workload and execution token in one batch": [200, 201, 204],
+    "an ending token and a good one in one batch": [200, 204, 204],
     "a commit that fails": [200, 500, 200, 204],
+}
+
+#: What of each story is left to Airflow's functions, by number within its batch; nothing of the others.
+LEFT: dict[str, list[int]] = {
+    "a start repeated by the same process": [0],
+    "a start repeated by another process": [0],
+    "a start after the end": [0],
+    "an end before the start": [0],
+    "a success repeated": [0],
+    "a heartbeat before the start": [0],
+    "a heartbeat after the end": [0],
+    "a heartbeat of another process": [0],
+    "unknown task instance": [0, 1, 2, 3],
+    "archived task instance": [0, 1, 0, 1, 2],
+    "no token": [0],
+    "not a token": [0],
+    "an expired token": [0],
+    "a token that ends soon": [0, 0, 1],
+    "another task's token": [0],
+    "a token of an unknown scope": [0],
+    "a workload token ends": [0, 1, 2],
+    "a body without its fields": [0],
+    "a body with a field too many": [0],
+    "a body that is not JSON": [0],
+    "no body": [0],
+    "a body that is null": [0],
+    "a body of another media type": [0],
+    "an unknown state": [0],
+    "not a task instance's id": [0],
+    "a value that the database refuses": [0],
+    "one bad call among good ones": [1, 3],
+    "many bad calls among good ones": [0, 1, 2, 3, 4, 5, 6, 7],
+    "retry": [0],
+    "failed, and all others with it": [0],
+    "rescheduled": [0],
+    "deferred": [0],
+    "deferred twice": [0, 0],
+    "awaiting a person": [0],
+    "an older version of the API": [0],
+    "no version of the API": [0],
+    "a correlation id": [1],
+    "XComs": [0, 1, 2, 3, 4, 5, 6, 7, 8],
+    "an XCom without a token": [0],
+    "an XCom with a workload token": [0],
+    "a call that is not batched": [0],
+    "a path that is not there": [0],
+    "an archive that fails": [1],
+    "fields that lose a deadlock once": [0, 1, 2, 3],
+    "a run of asset events": [0],
+    "restarting": [0],
+    "resumed after a deferral": [0],
+    "a process number too large": [0],
+    "a host name too long": [0],
+    "dates as they may be written": [2],
+    "calls after the end": [0, 1, 2],
+    "a start after the end in one batch": [0, 1],
+    "a fault in one task of many": [2],
+    "a plain and a rare end": [1],
+    "fields that are none": [0, 0],
+    "fields that are no JSON": [0, 1],
+    "an XCom that the database refuses": [0],
+    "an XCom of a broken character": [0],
+    "an XCom that is no number": [0],
+    "XComs asked strangely": [0, 1, 2, 3, 0],
+    "an XCom of another task": [0],
+    "an XCom too deep": [0],
+    "an ending token and a good one in one batch": [0, 1, 2],
+    "a commit that fails": [0, 1, 2, 3],
 }
 
 
@@ -165,24 +276,55 @@ def test_a_batch_leaves_the_rows_that_the_single_routes_leave(told: Any, story: 
     assert batch == single
 
 
+@pytest.mark.parametrize("story", STATUSES)
+def test_regular_calls_are_done_by_our_statements_and_only_those(told: Any, story: str) -> None:
+    assert told["stories"][story]["left"] == LEFT.get(story, [])
+
+
+def test_a_batch_takes_as_many_statements_for_three_tasks_as_for_one(told: Any) -> None:
+    assert told["statements"] == {"one start": 2, "three starts": 2, "one end": 5, "three ends": 5}
+
+
+def test_another_airflow_is_left_to_its_own_functions_and_that_is_said_once(told: Any) -> None:
+    why = {
+        "VERSION": "this is Airflow 3.3.2, the statements are those of 3.3.3",
+        "DIGEST": "the files of Airflow 3.3.2 were changed",
+        "_FUNCTIONS": "ti_run was replaced",
+    }
+    for difference, (statuses, left, said) in told["other_airflow"].items():
+        assert (statuses, left) == ([200, 204], [0, 0])
+        assert len(said) == 1
+        assert said[0].endswith(why[difference])
+
+
 def test_a_task_that_announces_assets_is_left_to_the_single_route(told: Any) -> None:
     assert told["assets"] == [[421, 204], ["running", "success", "queued", "queued"]]
 
 
-def test_good_calls_share_one_transaction_and_a_bad_one_parts_them(told: Any) -> None:
-    assert told["transactions"] == {"four starts": 1, "each kind of call": 1, "a bad one in the middle": 2}
+def test_calls_of_a_batch_share_a_transaction(told: Any) -> None:
+    # Ours, and one for what is left to Airflow's functions, when there is any.
+    assert told["transactions"] == {
+        "four starts": 1,
+        "each kind of call": 2,
+        "rare ones": 1,
+        "a bad rare one": 2,
+    }
 
 
 def test_a_batch_gives_way_before_a_deadlock_and_does_the_rest(told: Any) -> None:
     statuses, got, states = told["deadlock"]
 
     assert got == ["both"]
-    assert statuses == [421, 421, 200]
-    assert states.count("running") == 1
+    assert statuses == [421, 421, 200, 204]
+    assert states.count("deferred") == 1
 
 
 def test_a_row_that_somebody_holds_delays_no_other_call(told: Any) -> None:
-    assert told["held"] == [[200, 421, 421, 200], ["running", "queued", "running", "queued"]]
+    statuses, states, left = told["held"]
+
+    assert statuses == [200, 421, 421, 200]
+    assert states == ["running", "queued", "running", "queued"]
+    assert left == [1, 2]
 
 
 def test_what_is_no_batch_is_refused(told: Any) -> None:
