@@ -56,6 +56,7 @@ _MODULES = (
     "setproctitle",
     "orrery.worker.child",
     "orrery.worker.parsed",
+    "orrery.worker.rehearsal",
 )
 
 
@@ -68,11 +69,15 @@ def preload() -> None:
             log.debug("not preloaded", module=name, reason=str(error))
     from airflow.sdk.listener import get_listener_manager  # noqa: PLC0415
 
-    from orrery.worker import shortcuts  # noqa: PLC0415
+    from orrery.worker import rehearsal, shortcuts  # noqa: PLC0415
 
     # Loads the plug-ins: without this each task would.
     get_listener_manager()
     shortcuts.install()
+    try:
+        rehearsal.rehearse(shortcuts.log_to)
+    except Exception as error:
+        log.warning("The rehearsal of a task failed: tasks start more slowly", reason=repr(error))
 
 
 def bundle_path(name: str, version: str | None) -> Path | None:
