@@ -80,6 +80,17 @@ def preload() -> None:
         log.warning("The rehearsal of a task failed: tasks start more slowly", reason=repr(error))
 
 
+def forget_database() -> None:
+    """Forget the engines of Airflow's settings: tasks may not use them, and each would clean them up first.
+
+    To be called where only tasks are forked: Airflow takes the engines from each of them, but by then a fork
+    has emptied their pools, which is more work than all the rest of a fork.
+    """
+    from airflow import settings  # noqa: PLC0415
+
+    settings.engine = settings.async_engine = None
+
+
 def bundle_path(name: str, version: str | None) -> Path | None:
     """Return the folder of a DAG bundle, None when it cannot be had now: tasks will say why."""
     from airflow.dag_processing.bundles.manager import DagBundlesManager  # noqa: PLC0415
