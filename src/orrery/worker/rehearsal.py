@@ -44,11 +44,14 @@ def rehearse(log: Callable[[Any], contextlib.AbstractContextManager[None]], *, t
         UnsuccessfulError: one failed; this process is as it was all the same.
     """
     from airflow.sdk.execution_time import task_runner  # noqa: PLC0415
+    from airflow.sdk.execution_time.sentry.noop import NoopSentry  # noqa: PLC0415
     from opentelemetry import trace  # noqa: PLC0415
 
+    runner: Any = task_runner
     if not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
         return  # spans would be sent
-    runner: Any = task_runner
+    if type(runner.Sentry) is not NoopSentry:
+        return  # it would be set up, with threads
     connect = runner.CommsDecoder
     with Path(os.devnull).open("wb") as nowhere, log(nowhere), _put_back(runner), _nobody_watches(runner):
         dag = _dag()
@@ -87,20 +90,17 @@ def _dag() -> Any:
     # What a backend of somebody's would do with a value is not ours to try.
     is_plain = XCom is BaseXCom
     with DAG(DAG_ID, schedule=None, default_args={"retries": 0}) as dag:
-
-        @task(do_xcom_push=is_plain)
-        def single(n: Any) -> Any:
-            return n
-
-        @task(do_xcom_push=is_plain)
-        def mapped(n: Any) -> Any:
-            return n
-
-        single(1)
-        mapped.expand(n=list(range(TIMES)))
-        PythonOperator(task_id="classic", python_callable=_nothing, op_kwargs={"day": "{{ ds }} {{ ti.task_id }}"})
+        made: Any = task(do_xcom_push=is_plain)(_itself)
+        made.override(task_id="single")(1)
+        made.override(task_id="mapped").expand(n=list(range(TIMES)))
+        templated = {"day": "{{ ds }} {{ ti.task_id }}"}
+        PythonOperator(task_id="classic", python_callable=_nothing, op_kwargs=templated)
         EmptyOperator(task_id="empty", on_success_callback=_nothing)
     return dag
+
+
+def _itself(n: Any) -> Any:
+    return n
 
 
 def _nothing(*_: Any, **__: Any) -> None:

@@ -74,7 +74,7 @@ class Switch(io.RawIOBase):
 
 
 #: Where this process's logging goes.
-_switch = Switch(sys.stderr.buffer)
+_switch = Switch(io.BytesIO())
 
 
 @contextlib.contextmanager
@@ -109,6 +109,7 @@ def _configure_logs_ahead(supervisor: Any) -> None:
     """Set logging up as a task has it, to where the zygote writes; a task only turns the switch."""
     from airflow.sdk.log import configure_logging, reset_logging  # noqa: PLC0415
 
+    _switch.target = sys.stderr.buffer
     reset_logging()
     configure_logging(json_output=True, output=cast("BinaryIO", _switch), sending_to_supervisor=True)
 
