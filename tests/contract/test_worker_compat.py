@@ -351,6 +351,52 @@ def test_logging_set_up_by_the_shortcut_is_the_same(tmp_path: Path) -> None:
     assert set(ours["loggers"]) == set(stock["loggers"])
 
 
+# -- the rehearsal --------------------------------------------------------------------------------
+
+
+def test_a_rehearsal_succeeds_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    seen = answer(tmp_path, str(PROGRAMS / "rehearsal.py"))
+
+    assert seen == {
+        "changed": [],
+        # Four kinds of tasks, each twice.
+        "tasks": 8,
+        "told": ["SetRenderedFields", "SetXCom", "SucceedTask"],
+        "heard": [],
+        "listens again": True,
+        "changed by a failure": [],
+    }
+
+
+def test_a_task_runner_has_the_names_that_a_rehearsal_replaces() -> None:
+    from airflow.dag_processing import dagbag
+    from airflow.sdk import listener
+    from airflow.sdk.execution_time import task_runner
+
+    for name in ("CommsDecoder", "get_listener_manager", "DagBundlesManager", "main", "run"):
+        assert callable(getattr(task_runner, name)), name
+    assert callable(task_runner.stats_utils.get_stats_factory)
+    assert parameters(task_runner.stats.initialize) == ["factory", "export_legacy_names"]
+    assert callable(task_runner.stats.NoStatsLogger)
+    assert "CommsDecoder" in task_runner.main.__wrapped__.__code__.co_names
+    assert "BundleDagBag" in inspect.getsource(task_runner.parse)
+    assert callable(dagbag.BundleDagBag)
+    for name in ("ListenerManager", "lifecycle", "taskinstance"):
+        assert hasattr(listener, name), name
+    assert type(task_runner.Sentry).__name__ == "NoopSentry"
+
+
+def test_a_task_may_not_use_the_engines_that_its_zygote_forgets(supervisor: Any) -> None:
+    from airflow import settings
+
+    blocked = inspect.getsource(supervisor.block_orm_access)
+    cleaned = inspect.getsource(settings.configure_orm)
+
+    for name in ("engine", "async_engine"):
+        assert f'"{name}"' in blocked
+        assert f'_globals.get("{name}")' in cleaned
+
+
 # -- the executor ---------------------------------------------------------------------------------
 
 

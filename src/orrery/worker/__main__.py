@@ -58,6 +58,7 @@ def _serve() -> int:
     server = get_execution_api_server_url()
     transport = airflow_transport(server)
     compat.separate_secrets()
+    compat.remember_hostname()
     # Should somebody have started the agent with more.
     environment = secrets.for_tasks(os.environ)
     agent = Agent(

@@ -32,6 +32,7 @@ from orrery.executor.batch_protocol import (
     is_batchable,
     pack,
 )
+from orrery.worker.wire import Wire
 
 if TYPE_CHECKING:
     import ssl
@@ -53,6 +54,9 @@ _LONGEST_SECONDS = 60.0
 
 #: The server's words for: no such route here.
 _NO_ROUTE = frozenset({404, 405})
+
+#: No compression: it costs more than it saves on the way to a neighbour.
+_BATCH_HEADERS = {"content-type": MEDIA_TYPE, "accept-encoding": "identity"}
 
 #: Set as the outcome of a call that its caller must make by itself.
 _SINGLE = "single"
@@ -99,6 +103,7 @@ class BatchTransport(httpx.BaseTransport):
         self._direct = httpx.HTTPTransport(
             verify=verify, limits=httpx.Limits(max_connections=None, max_keepalive_connections=32)
         )
+        self._verify = verify
         self._on_late_failure = on_late_failure
         self._thread = threading.local()
         self._changed = threading.Condition()
@@ -226,9 +231,13 @@ class BatchTransport(httpx.BaseTransport):
             waiting.settled.wait(_LONGEST_SECONDS)
 
     def _send_until_closed(self) -> None:
+        with contextlib.closing(Wire(self._batch_url or self._base, verify=self._verify)) as wire:
+            self._send_all(wire)
+
+    def _send_all(self, wire: Wire) -> None:
         while batch := self._take():
             try:
-                self._send(batch)
+                self._send(batch, wire)
             except Exception as error:
                 log.exception("A batch of execution API calls was not sent")
                 self._fail(batch, httpx.TransportError(str(error)))
@@ -259,25 +268,15 @@ class BatchTransport(httpx.BaseTransport):
                 later = [waiting.due for waiting in self._queue if waiting.due > now]
                 self._changed.wait(min(later) - now if later else None)
 
-    def _send(self, batch: Sequence[_Waiting]) -> None:
-        request = httpx.Request(
-            "POST",
-            self._batch_url or "",
-            # No compression: it costs more than it saves on the way to a neighbour.
-            headers={"content-type": MEDIA_TYPE, "accept-encoding": "identity"},
-            content=pack([waiting.call for waiting in batch]),
-            extensions={"timeout": _timeouts(batch)},
-        )
+    def _send(self, batch: Sequence[_Waiting], wire: Wire) -> None:
         try:
-            response = self._direct.handle_request(request)
-            body = response.read()
+            status, headers, body = wire.post(
+                pack([waiting.call for waiting in batch]), headers=_BATCH_HEADERS, timeouts=_timeouts(batch)
+            )
         except httpx.TransportError as error:
             self._fail(batch, error)
             return
-        except OSError as error:
-            self._fail(batch, httpx.ConnectError(str(error)))
-            return
-        if response.status_code == 200:
+        if status == 200:
             try:
                 found = answers(body, expected=len(batch))
             except MalformedBatchError as error:
@@ -285,15 +284,15 @@ class BatchTransport(httpx.BaseTransport):
                 return
             for waiting, answer in zip(batch, found, strict=True):
                 self._settle(waiting, answer.status, answer.headers, answer.body)
-        elif response.status_code >= 500:
+        elif status >= 500:
             # Each caller sees it as the answer to its own call, and tries again as ever.
             for waiting in batch:
-                self._settle(waiting, response.status_code, dict(response.headers), body)
+                self._settle(waiting, status, headers, body)
         else:
-            if response.status_code in _NO_ROUTE:
+            if status in _NO_ROUTE:
                 with self._changed:
                     self._batches_again_at = time.monotonic() + RETRY_BATCHING_SECONDS
-            log.info("No batches: the server answered %d to one", response.status_code)
+            log.info("No batches: the server answered %d to one", status)
             for waiting in batch:
                 self._settle(waiting, NOT_BATCHED, {}, b"")
 

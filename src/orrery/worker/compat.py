@@ -6,6 +6,7 @@ Each has a contract test in tests/contract/test_worker_compat.py.
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import threading
 from http import HTTPStatus
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     import httpx
+    from pydantic import TypeAdapter
     from structlog.typing import FilteringBoundLogger
 
     from orrery.executor.protocol import Ending
@@ -56,6 +58,7 @@ _MODULES = (
     "setproctitle",
     "orrery.worker.child",
     "orrery.worker.parsed",
+    "orrery.worker.rehearsal",
 )
 
 
@@ -68,11 +71,26 @@ def preload() -> None:
             log.debug("not preloaded", module=name, reason=str(error))
     from airflow.sdk.listener import get_listener_manager  # noqa: PLC0415
 
-    from orrery.worker import shortcuts  # noqa: PLC0415
+    from orrery.worker import rehearsal, shortcuts  # noqa: PLC0415
 
     # Loads the plug-ins: without this each task would.
     get_listener_manager()
     shortcuts.install()
+    try:
+        rehearsal.rehearse(shortcuts.log_to)
+    except Exception as error:
+        log.warning("The rehearsal of a task failed: tasks start more slowly", reason=repr(error))
+
+
+def forget_database() -> None:
+    """Forget the engines of Airflow's settings: tasks may not use them, and each would clean them up first.
+
+    To be called where only tasks are forked: Airflow takes the engines from each of them, but by then a fork
+    has emptied their pools, which is more work than all the rest of a fork.
+    """
+    from airflow import settings  # noqa: PLC0415
+
+    settings.engine = settings.async_engine = None
 
 
 def bundle_path(name: str, version: str | None) -> Path | None:
@@ -113,10 +131,22 @@ def parse_workload(text: str) -> Any:
     Raises:
         ValueError: it is none.
     """
+    return _workloads().validate_json(text)
+
+
+@functools.cache
+def _workloads() -> TypeAdapter[Any]:
     from airflow.executors.workloads import ExecutorWorkload  # noqa: PLC0415
     from pydantic import TypeAdapter  # noqa: PLC0415
 
-    return TypeAdapter(ExecutorWorkload).validate_json(text)
+    return TypeAdapter(ExecutorWorkload)
+
+
+def remember_hostname() -> None:
+    """Look this machine's name up once: as a task starts, its supervisor tells it, and it does not change."""
+    from airflow.sdk.api import client as module  # noqa: PLC0415
+
+    module.get_hostname = functools.cache(module.get_hostname)
 
 
 #: What a masker has learnt, apart from how it is set up.

@@ -52,6 +52,7 @@ def preload(bundle: tuple[str, str | None] | None, deny: frozenset[str]) -> tupl
                 continue
             if problem := _import(name):
                 left_out[name] = problem
+        compat.forget_database()
     return left_out, len(sys.modules) - before
 
 

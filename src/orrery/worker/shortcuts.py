@@ -21,7 +21,7 @@ from pydantic import JsonValue, TypeAdapter
 from orrery.worker import kernel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 def install() -> None:
@@ -73,6 +73,20 @@ class Switch(io.RawIOBase):
         return True
 
 
+#: Where this process's logging goes.
+_switch = Switch(io.BytesIO())
+
+
+@contextlib.contextmanager
+def log_to(target: BinaryIO) -> Iterator[None]:
+    """Lead what a task logs there, for the time being."""
+    before, _switch.target = _switch.target, target
+    try:
+        yield
+    finally:
+        _switch.target = before
+
+
 def _as_a_task_begins(run: Callable[..., Any]) -> Callable[..., Any]:
     """Let the task itself begin without a way to more privileges: who becomes another user has done so.
 
@@ -87,6 +101,7 @@ def _as_a_task_begins(run: Callable[..., Any]) -> Callable[..., Any]:
         signal.signal(signal.SIGSEGV, signal.SIG_DFL)
         return run(*arguments, **keywords)
 
+    begin_and_run.is_begun_by = run  # type: ignore[attr-defined]
     return begin_and_run
 
 
@@ -94,11 +109,11 @@ def _configure_logs_ahead(supervisor: Any) -> None:
     """Set logging up as a task has it, to where the zygote writes; a task only turns the switch."""
     from airflow.sdk.log import configure_logging, reset_logging  # noqa: PLC0415
 
-    switch = Switch(sys.stderr.buffer)
+    _switch.target = sys.stderr.buffer
     reset_logging()
-    configure_logging(json_output=True, output=cast("BinaryIO", switch), sending_to_supervisor=True)
+    configure_logging(json_output=True, output=cast("BinaryIO", _switch), sending_to_supervisor=True)
 
     def turn(log_fd: int) -> None:
-        switch.target = os.fdopen(log_fd, "wb", buffering=0)
+        _switch.target = os.fdopen(log_fd, "wb", buffering=0)
 
     supervisor._configure_logs_over_json_channel = turn
