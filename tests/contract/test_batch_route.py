@@ -6,21 +6,14 @@ process of its own; here is what must come of them.
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orrery.local import ports, postgres
-from orrery.local.postgres import Postgres
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from tests.contract.conftest import Tell
 
 pytestmark = [
     pytest.mark.contract,
@@ -202,59 +195,10 @@ LEFT: dict[str, list[int]] = {
 
 
 @pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of an empty database on a server of its own."""
-    folder = tmp_path_factory.mktemp("postgres")
-    (folder / "secrets").mkdir()
-    server = Postgres(
-        postgres.programs(Path(sysconfig.get_path("purelib"))),
-        folder / "data",
-        folder / "secrets",
-        ports.free_port(),
-    )
-    server.initialise()
-    log = folder / "log"
-    with (
-        log.open("wb") as output,
-        subprocess.Popen(server.command(), stdout=output, stderr=output) as process,
-    ):
-        try:
-            server.wait_until_ready(is_alive=lambda: process.poll() is None, log=log)
-            server.ensure_roles()
-            server.ensure_database()
-            yield server.url()
-        finally:
-            process.terminate()
-
-
-@pytest.fixture(scope="module")
-def told(database: str, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def told(tell: Tell) -> Any:
     """What the stories' program tells."""
-    home = tmp_path_factory.mktemp("airflow")
-    inherited = {
-        name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "ORRERY"))
-    }
-    environment = inherited | {
-        "AIRFLOW_HOME": str(home),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__FERNET_KEY": "",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database,
-        "AIRFLOW__API_AUTH__JWT_SECRET": "0123456789abcdef" * 4,
-        # A path before everything: the batch route lies beside the execution API, wherever that is.
-        "AIRFLOW__API__BASE_URL": "http://testserver/base",
-    }
-    for command in (["-m", "airflow", "db", "migrate"], [str(PROGRAM)]):
-        done = subprocess.run(
-            [sys.executable, "-W", "ignore", *command],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=600,
-        )
-        assert done.returncode == 0, done.stderr[-4000:]
-    [answer] = [line for line in done.stdout.splitlines() if line.startswith("ANSWER")]
-    return json.loads(answer.removeprefix("ANSWER"))
+    # A path before everything: the batch route lies beside the execution API, wherever that is.
+    return tell(PROGRAM, {"AIRFLOW__API__BASE_URL": "http://testserver/base"})
 
 
 def test_every_story_is_expected(told: Any) -> None:

@@ -81,6 +81,7 @@ class Listener:
         self._retry_at = 0.0
         self._wait_seconds = _FIRST_WAIT_SECONDS
         self._problem: str | None = None
+        self._heard: set[str] = set()
 
     def fileno(self) -> int:
         """Return a descriptor that is readable when `drain` has something to do; it never changes."""
@@ -102,15 +103,25 @@ class Listener:
         To be called whenever the descriptor is readable, and at each poll.
         """
         if self._connection is None:
-            return self._clock() >= self._retry_at and self._connect()
+            if self._clock() < self._retry_at or not self._connect():
+                return False
+            self._heard.add("")
+            return True
         try:
             while select.select([self._connection], [], [], 0)[0]:  # a farewell comes before the end
                 self._connection.poll()
         except psycopg2.Error as error:
             self._lose(f"The connection was lost: {_first_line(error)}", wait_seconds=0)
+            self._heard.add("")
             return True  # what was sent meanwhile is lost too: look
         heard = bool(self._connection.notifies)
+        self._heard.update(notify.payload for notify in self._connection.notifies)
         self._connection.notifies.clear()
+        return heard
+
+    def take(self) -> set[str]:
+        """Return what the notifications said that were drained since the last time; empty: look."""
+        heard, self._heard = self._heard, set()
         return heard
 
     def close(self) -> None:

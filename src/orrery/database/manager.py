@@ -41,7 +41,7 @@ class OrreryDBManager(BaseDBManager):  # type: ignore[misc]
     version_table_name = VERSION_TABLE
     supports_table_dropping = True
     #: The newest revision of each release that brought one: `airflow db-manager downgrade --to-version`.
-    revision_heads_map = {"17.0.0": "a17f0c5d0001"}  # noqa: RUF012 - the base class declares it so
+    revision_heads_map = {"17.0.0": "a17f0c5d0002"}  # noqa: RUF012 - the base class declares it so
 
     def get_alembic_config(self) -> Config:
         """Return alembic's configuration; the connection is given to it by whoever runs it."""

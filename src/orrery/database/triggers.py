@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
-#: What the scheduler listens on. The notification says nothing but 'look'.
+#: What the scheduler listens on. A notification names a run, or says nothing but 'look'.
 CHANNEL = "orrery_scheduler"
 
 _TRIGGER = "orrery_wake"
@@ -36,6 +36,8 @@ class Wake:
     events: str
     #: In SQL, over the rows OLD and NEW; OLD is all NULL when a row is inserted.
     condition: str
+    #: In SQL likewise: what the notification says, empty for 'look at everything'.
+    payload: str = "''"
 
     @property
     def function(self) -> str:
@@ -65,6 +67,9 @@ WAKES = (
                     THEN OLD.state IN ('deferred', 'awaiting_input', 'queued', 'running')
                 ELSE false
             END""",
+        # What runs has succeeded: that changes nothing but what its own run waits for.
+        payload="""CASE WHEN NEW.state = 'success' AND OLD.state = 'running'
+            THEN NEW.dag_id || E'\\n' || NEW.run_id ELSE '' END""",
     ),
     Wake(
         table="dag_run",
@@ -115,6 +120,12 @@ WAKES = (
     Wake(table="partitioned_asset_key_log", events="INSERT", condition="true"),
     Wake(table="connection_test_request", events="INSERT", condition="true"),
 )
+
+
+def run_of(payload: str) -> tuple[str, str] | None:
+    """Return the Dag and the run that a notification names; None: it asks to look at everything."""
+    dag_id, _, run_id = payload.partition("\n")
+    return (dag_id, run_id) if run_id else None
 
 
 def statements() -> Iterator[str]:
@@ -177,7 +188,7 @@ def _function_sql(wake: Wake) -> str:
         f"CREATE OR REPLACE FUNCTION {wake.function}() RETURNS trigger LANGUAGE plpgsql AS $orrery$\n"
         f"BEGIN\n"
         f"    IF ({wake.condition.strip()}\n    ) THEN\n"
-        f"        PERFORM pg_catalog.pg_notify('{CHANNEL}', '');\n"
+        f"        PERFORM pg_catalog.pg_notify('{CHANNEL}', {wake.payload});\n"
         f"    END IF;\n"
         f"    RETURN NULL;\n"
         f"END\n"

@@ -21,11 +21,13 @@ from airflow.executors import workloads
 from airflow.executors.base_executor import BaseExecutor
 from airflow.utils.state import TaskInstanceState
 
+from orrery.database.triggers import run_of
 from orrery.errors import InputError
-from orrery.executor import capacity, recorder, settings
+from orrery.executor import capacity, recorder, scheduler_compat, settings
 from orrery.executor.dispatcher import Dispatcher, Finished, Job
 from orrery.executor.request import Request, default_resources, parse_request
 from orrery.executor.resources import ResourceError, Resources
+from orrery.executor.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,6 +46,13 @@ _SECOND_LOOK_SECONDS = 0.2
 #: While the nodes are full, looking for more work is not urgent; each look reads every task of a run.
 _FULL_PAUSE_SECONDS = 0.25
 _LOOK_SECONDS = 0.02
+#: After a turn that started nothing: so much longer than it took, within these bounds. Many tasks of one run
+#: that end one after the other are then looked at together.
+_REST_FACTOR = 5
+_LEAST_REST_SECONDS = 0.01
+_MOST_REST_SECONDS = 0.2
+#: So many more are queued at a time while others wait.
+_REFILL = 32
 #: Queued with us, for each that can run: enough to choose from.
 _BACKLOG_FACTOR = 4
 _LEAST_BACKLOG = 256
@@ -79,6 +88,9 @@ class PackingExecutor(BaseExecutor):  # type: ignore[misc]
         self._added = 0
         self._default = default_resources(capacity.allocatable(_UNKNOWN_NODE))
         self._known_sizes: tuple[Resources, ...] = ()
+        self._turns: Turns | None = None
+        #: Of what was queued since the last look.
+        self._added_runs: set[tuple[str, str]] = set()
 
     # -- life -------------------------------------------------------------------------------------
 
@@ -87,6 +99,7 @@ class PackingExecutor(BaseExecutor):  # type: ignore[misc]
         path = self._settings.socket or default_socket()
         self._dispatcher = Dispatcher([path], scheduler=str(self.job_id))
         self._dispatcher.start()
+        scheduler_compat.watch_loops()
         self._recorder = recorder.Recorder(scheduler=str(self.job_id), listen_url=self._settings.listen_url)
         self.log.info("The packing executor looks for its agent at %s", path)
 
@@ -100,12 +113,20 @@ class PackingExecutor(BaseExecutor):  # type: ignore[misc]
         """Stop at once."""
         self._dispatcher.stop()
 
+    def loop_begins(self, runner: Any) -> None:
+        """Learn whose executor this is. With another executor beside it, only the scheduler may choose."""
+        if self._turns is None and len(runner.executors) == 1:
+            self._turns = Turns(runner)
+            scheduler_compat.settle_memory()
+
     # -- what the scheduler queues ----------------------------------------------------------------
 
     def queue_workload(self, workload: workloads.ExecutorWorkload, session: Any) -> None:
         """Let a workload wait for its place; it is sent when the scheduler has committed it."""
         super().queue_workload(workload, session)
         self._added += 1
+        ti = getattr(workload, "ti", None)
+        self._added_runs.add(("", "") if ti is None else (ti.dag_id, ti.run_id))
 
     def trigger_tasks(self, open_slots: int) -> None:  # noqa: ARG002 - room is the dispatcher's to know
         """Hand what was queued since the last call to the dispatcher."""
@@ -184,30 +205,87 @@ class PackingExecutor(BaseExecutor):  # type: ignore[misc]
     def sync(self) -> None:
         """Take the news; when there is nothing to do, sleep until something happens."""
         self._take_news()
-        added, self._added = self._added, 0
-        if added >= _MANY or self.event_buffer:
+        added, runs = self._reset_added()
+        if self.event_buffer or (added >= _MANY and not self._queue_rest(runs)):
             return
-        self._wait(_SECOND_LOOK_SECONDS if added else _LONGEST_SLEEP_SECONDS)
+        # What one run goes on with, a turn finds; there may be more to do for several.
+        is_more_likely = added and (self._turns is None or len(runs) > 1)
+        self._wait(_SECOND_LOOK_SECONDS if is_more_likely else _LONGEST_SLEEP_SECONDS)
         self._take_news()
         self._recorder.tick(self._dispatcher)
+
+    def _reset_added(self) -> tuple[int, set[tuple[str, str]]]:
+        added, self._added = self._added, 0
+        runs, self._added_runs = self._added_runs, set()
+        return added, runs
+
+    def _queue_rest(self, runs: set[tuple[str, str]]) -> bool:
+        """Queue the rest of one large run, without looking at all of it again; False: there may be others."""
+        if self._turns is None or len(runs) != 1:
+            return False
+        while self.slots_available and self._turns.queue_scheduled():
+            self._send()
+        return True
+
+    def _send(self) -> None:
+        self.trigger_tasks(0)
+        self._reset_added()
 
     def _wait(self, limit: float) -> None:
         listener = self._recorder.listener
         waiting, _ = self._dispatcher.counts()
-        if waiting and not self.event_buffer:
+        if waiting and not self.event_buffer and self._turns is None:
             self._pause(_FULL_PAUSE_SECONDS)
-        if listener.drain() or self.event_buffer:
+        if (listener.drain() and not self._advance()) or self.event_buffer:
             return
         if not listener.is_listening:
             limit = min(limit, _POLL_SECONDS)
         deadline = time.monotonic() + limit
         while (left := deadline - time.monotonic()) > 0:
             ready, _, _ = select.select([self._dispatcher.wake, listener.fileno()], [], [], left)
-            woken = listener.fileno() in ready and listener.drain()
             if self._dispatcher.wake in ready:
                 self._take_news()
-            if woken or self.event_buffer:
+            if listener.fileno() in ready and listener.drain() and not self._advance():
                 return
+            if self.event_buffer:
+                return
+
+    def _advance(self) -> bool:
+        """Go on with the runs that notifications have named; False: the loop has to look at everything."""
+        runs = [run_of(payload) for payload in self._recorder.listener.take()]
+        named = [run for run in runs if run is not None]
+        if self._turns is None or len(named) < len(runs):
+            self._pause_when_full()
+            return False
+        begun = time.monotonic()
+        is_done = self._turns.take(named)
+        if self._turns.queued:
+            self._send()
+        elif is_done:
+            self._refill()
+            took = time.monotonic() - begun
+            self._rest(min(max(_REST_FACTOR * took, _LEAST_REST_SECONDS), _MOST_REST_SECONDS))
+        if not is_done:
+            self._pause_when_full()
+        return is_done
+
+    def _refill(self) -> None:
+        """Queue more of what is scheduled, when there is room to choose for."""
+        waiting, _ = self._dispatcher.counts()
+        if self._turns and self._turns.is_more_scheduled and (not waiting or self.slots_available >= _REFILL):
+            while self.slots_available and self._turns.queue_scheduled():
+                self._send()
+
+    def _rest(self, seconds: float) -> None:
+        """Let time pass, but for news that the scheduler has to judge."""
+        deadline = time.monotonic() + seconds
+        while not self.event_buffer and (left := deadline - time.monotonic()) > 0:
+            if select.select([self._dispatcher.wake], [], [], left)[0]:
+                self._take_news()
+
+    def _pause_when_full(self) -> None:
+        if self._dispatcher.counts()[0]:
+            self._pause(_FULL_PAUSE_SECONDS)
 
     def _pause(self, seconds: float) -> None:
         """Let time pass, but for news that the scheduler has to judge, or for room again."""

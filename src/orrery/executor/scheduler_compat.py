@@ -1,0 +1,243 @@
+"""Private interfaces of Airflow's scheduler that the executor uses, and its rows that it reads and writes.
+
+Contract test: tests/contract/test_scheduler_compat.py.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
+from airflow.models.pool import Pool
+from airflow.models.taskinstance import TaskInstance
+from airflow.serialization.definitions.mappedoperator import is_mapped
+from airflow.utils.db import DBLocks
+from airflow.utils.sqlalchemy import is_lock_not_available_error, prohibit_commit
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import joinedload
+
+from orrery.executor.shape import Shape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from uuid import UUID
+
+    from sqlalchemy.orm import Session
+
+    from orrery.executor.shape import States
+
+#: With all upstream tasks successful each of these is met; while one of them goes on, none is.
+PLAIN_RULES = frozenset({"all_success", "all_done", "none_failed", "none_failed_min_one_success"})
+_MARK = "orrery_original"
+_UNLIMITED = 2**31
+
+
+def watch_loops() -> None:
+    """Let each executor that has `loop_begins` know its scheduler before that one's loop does anything."""
+    original = SchedulerJobRunner._do_scheduling
+    if hasattr(original, _MARK):
+        return
+
+    @wraps(original)
+    def do_scheduling(self: Any, session: Session) -> int:
+        for executor in self.executors:
+            if (begins := getattr(executor, "loop_begins", None)) is not None:
+                begins(self)
+        return int(original(self, session))
+
+    setattr(do_scheduling, _MARK, original)
+    SchedulerJobRunner._do_scheduling = do_scheduling
+
+
+def settle_memory() -> None:
+    """Leave what was imported alone: the scheduler's garbage is a fraction of it."""
+    gc.collect()
+    gc.freeze()
+
+
+def shape_of(dag: Any) -> Shape | None:
+    """Return what the tasks of a Dag wait for; None where counting states cannot tell."""
+    tasks = dag.task_dict
+    if not all(_is_plain(task) for task in tasks.values()):
+        return None
+    return Shape(
+        upstream={name: frozenset(task.upstream_task_ids) for name, task in tasks.items()},
+        special=frozenset(name for name, task in tasks.items() if _is_special(task)),
+    )
+
+
+def _is_plain(task: Any) -> bool:
+    return not (
+        task.depends_on_past
+        or task.wait_for_downstream
+        or task.is_setup
+        or task.is_teardown
+        or task.inherits_from_skipmixin
+        or task.max_active_tis_per_dag is not None
+        or task.max_active_tis_per_dagrun is not None
+        or str(getattr(task.trigger_rule, "value", task.trigger_rule)) not in PLAIN_RULES
+        or next(iter(task.iter_mapped_task_groups()), None) is not None
+    )
+
+
+def _is_special(task: Any) -> bool:
+    """Whether starting it is not one row: it is expanded, is done without running, or begins deferred."""
+    return bool(
+        is_mapped(task)
+        or task.inherits_from_empty_operator
+        or task.start_from_trigger
+        or task.start_trigger_args is not None
+    )
+
+
+class RunRow:
+    """A running run, locked as Airflow locks it until the transaction ends."""
+
+    def __init__(self, row: Any) -> None:
+        self.id: int = row.id
+        self.dag_id: str = row.dag_id
+        self.run_id: str = row.run_id
+        self.max_active_tasks: int = row.max_active_tasks
+        self.has_task_limits: bool = row.has_task_concurrency_limits
+        #: None: what version of the Dag it runs is Airflow's to find out.
+        self.version_id: UUID | None = row.version_id
+        #: A run without a pinned bundle goes over to the newest version when its Dag changes.
+        self.is_pinned: bool = row.bundle_version is not None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Room:
+    """What the pools have left."""
+
+    #: By pool: slots that nothing occupies.
+    open: dict[str, int]
+    #: Slots that tasks wait for which are scheduled already, of whichever run.
+    scheduled: int
+
+
+_LOCK_RUN = sa.text("""
+    SELECT run.id, run.dag_id, run.run_id, run.bundle_version, dag.max_active_tasks,
+        dag.has_task_concurrency_limits,
+        CASE WHEN run.bundle_version IS NOT NULL AND run.created_dag_version_id IS NOT NULL
+            THEN run.created_dag_version_id
+            ELSE (SELECT version.id FROM dag_version version WHERE version.dag_id = run.dag_id
+                ORDER BY version.created_at DESC LIMIT 1)
+        END AS version_id
+    FROM dag_run run JOIN dag ON dag.dag_id = run.dag_id
+    WHERE run.dag_id = :dag_id AND run.run_id = :run_id AND run.state = 'running'
+        AND NOT dag.is_paused AND NOT dag.is_stale AND dag.bundle_name IS NOT NULL
+        AND run.run_after <= now() AND (run.logical_date IS NULL OR run.logical_date <= now())
+    FOR NO KEY UPDATE OF run SKIP LOCKED""")
+
+_COUNT = sa.text("""
+    SELECT task_id, state, count(*) AS number, bool_or(dag_version_id = :version_id) AS is_current
+    FROM task_instance WHERE dag_id = :dag_id AND run_id = :run_id GROUP BY task_id, state""")
+
+_OTHERS = sa.text("SELECT EXISTS (SELECT FROM task_instance WHERE state = 'scheduled')")
+
+#: What Airflow does in two steps, to be scheduled and to be queued, for tasks whom nothing stands in the way.
+_QUEUE = sa.text("""
+    UPDATE task_instance SET state = 'queued', scheduled_dttm = :now, queued_dttm = :now, updated_at = :now,
+        queued_by_job_id = :job_id, try_number = try_number + 1,
+        external_executor_id = gen_random_uuid()::text
+    WHERE dag_id = :dag_id AND run_id = :run_id AND task_id = ANY(:tasks) AND state IS NULL
+    RETURNING id, pool, pool_slots, executor, dag_version_id""")
+
+_DECIDED = sa.text("""
+    UPDATE dag_run SET last_scheduling_decision = :now, updated_at = :now, scheduled_by_job_id = :job_id
+    WHERE id = :id""")
+
+
+def lock_run(session: Session, dag_id: str, run_id: str) -> RunRow | None:
+    """Lock a run; None when it does not run, may not go on, or another scheduler looks at it."""
+    row = session.execute(_LOCK_RUN, {"dag_id": dag_id, "run_id": run_id}).one_or_none()
+    return None if row is None else RunRow(row)
+
+
+def count_states(session: Session, run: RunRow) -> tuple[dict[str, States], bool]:
+    """Return how many instances of each task are in which state, and whether any is of the run's version."""
+    found: dict[str, States] = defaultdict(dict)
+    is_current = False
+    asked = {"dag_id": run.dag_id, "run_id": run.run_id, "version_id": run.version_id}
+    for task_id, state, number, is_of_version in session.execute(_COUNT, asked):
+        found[task_id][state] = number
+        is_current = is_current or bool(is_of_version)
+    return found, is_current
+
+
+def is_anything_scheduled(session: Session) -> bool:
+    """Whether tasks wait to be queued, of whichever run."""
+    return bool(session.execute(_OTHERS).scalar())
+
+
+def enter(session: Session) -> Room | None:
+    """Enter Airflow's critical section, until the transaction ends; None: another scheduler is in it."""
+    lock = sa.text("SELECT pg_try_advisory_xact_lock(:id)")
+    if not session.execute(lock, {"id": DBLocks.SCHEDULER_CRITICAL_SECTION.value}).scalar():
+        return None
+    try:
+        pools = Pool.slots_stats(lock_rows=True, session=session)
+    except OperationalError as error:
+        if is_lock_not_available_error(error=error):
+            return None
+        raise
+    # Without a limit, it is float('inf').
+    return Room(
+        open={name: int(min(stats["open"], _UNLIMITED)) for name, stats in pools.items()},
+        scheduled=sum(stats["scheduled"] for stats in pools.values()),
+    )
+
+
+def queue_ready(session: Session, run: RunRow, tasks: Iterable[str], *, job_id: Any, now: Any) -> list[Any]:
+    """Schedule and queue tasks that nothing has happened to yet; return what of them counts."""
+    asked = {"dag_id": run.dag_id, "run_id": run.run_id, "tasks": sorted(tasks), "job_id": job_id, "now": now}
+    return list(session.execute(_QUEUE, asked))
+
+
+def decided(session: Session, run: RunRow, *, job_id: Any, now: Any) -> None:
+    """Note that a scheduler has looked at a run."""
+    session.execute(_DECIDED, {"id": run.id, "job_id": job_id, "now": now})
+
+
+def hand_over(runner: Any, session: Session, ids: Iterable[UUID]) -> None:
+    """Give queued tasks to the scheduler's only executor, as Airflow does."""
+    asked = (
+        sa.select(TaskInstance)
+        .where(TaskInstance.id.in_(list(ids)))
+        .order_by(TaskInstance.priority_weight.desc(), TaskInstance.map_index)
+        .options(joinedload(TaskInstance.dag_model))
+    )
+    tis = list(session.scalars(asked).unique())
+    runner.log.info("Queued as soon as they were ready: %s", tis)
+    for ti in tis:
+        ti.emit_state_change_metric(ti.state)
+    runner._enqueue_task_instances_with_queued_state(tis, runner.executors[0], session=session)
+
+
+def queue_scheduled(runner: Any, session: Session) -> int:
+    """Queue what is scheduled, of all runs, as Airflow's loop does; return how many that was."""
+    with prohibit_commit(session) as guard:
+        try:
+            queued = runner._critical_section_enqueue_task_instances(session=session)
+        except OperationalError as error:
+            if not is_lock_not_available_error(error=error):
+                raise
+            session.rollback()
+            return 0
+        guard.commit()
+    return int(queued)
+
+
+def dag_of(runner: Any, session: Session, version_id: UUID) -> Any:
+    """Return a version of a Dag, from the scheduler's cache."""
+    return runner.scheduler_dag_bag.get_dag(version_id, session=session)
+
+
+def most_per_query(runner: Any) -> int:
+    """Return how many tasks Airflow queues in one critical section; 0: as many as there is room for."""
+    return int(runner.job.max_tis_per_query)

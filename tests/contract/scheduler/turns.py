@@ -1,0 +1,320 @@
+"""A program: each story of a run told twice, by a turn of ours and by Airflow's own loop; printed as JSON.
+
+The database is PostgreSQL; the scheduler, its loop and its locks are Airflow's own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from airflow import settings
+from airflow.dag_processing.bundles.manager import DagBundlesManager
+from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
+from airflow.jobs.job import Job
+from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
+from airflow.models.dag import DagModel
+from airflow.models.dagrun import DagRun
+from airflow.models.pool import Pool
+from airflow.models.taskinstance import TaskInstance
+from airflow.utils.db import DBLocks
+from airflow.utils.state import DagRunState
+from airflow.utils.types import DagRunTriggeredByType, DagRunType
+from sqlalchemy import select, text, update
+
+from orrery.executor import scheduler_compat
+from orrery.executor.executor import PackingExecutor
+from orrery.executor.turns import Turns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+DAGS = """
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG, setup, task, teardown
+
+@task
+def work(*_, **__):
+    pass
+
+def dag(name, **more):
+    return DAG(name, schedule=None, is_paused_upon_creation=False, **more)
+
+def diamond(name, d=None, more=None, **how):
+    with dag(name, **(more or {})):
+        a, b, c = (work.override(task_id=each, **how)() for each in "abc")
+        a >> [b, c] >> (d or (lambda: work.override(task_id="d", **how)()))()
+
+diamond("diamond")
+diamond("weights", priority_weight=7, weight_rule="absolute", queue="another", pool_slots=2)
+diamond("narrow", pool="narrow")
+diamond("few", more={"max_active_tasks": 1})
+diamond("all_done", lambda: work.override(task_id="d", trigger_rule="all_done")())
+diamond("one_success", lambda: work.override(task_id="d", trigger_rule="one_success")())
+diamond("past", depends_on_past=True)
+diamond("one_at_a_time", max_active_tis_per_dag=1)
+diamond("empty", lambda: EmptyOperator(task_id="d"))
+diamond("mapped", lambda: work.override(task_id="d").expand(n=[1, 2]))
+with dag("set_up"):
+    work.override(task_id="a")() >> work.override(task_id="b")().as_teardown(
+        setups=work.override(task_id="s")().as_setup()
+    )
+"""
+A_DONE = {"a": "success"}
+B_DONE = A_DONE | {"b": "success"}
+#: By name: the Dag, and what states its tasks are in. What is not named has none yet.
+STORIES: dict[str, tuple[str, dict[str, str]]] = {
+    "two are ready": ("diamond", A_DONE),
+    "the first of a run": ("diamond", {}),
+    "one is not done": ("diamond", B_DONE | {"c": "running"}),
+    "one waits for an event": ("diamond", B_DONE | {"c": "deferred"}),
+    "one waits for its retry": ("diamond", B_DONE | {"c": "up_for_retry"}),
+    "the last is ready": ("diamond", B_DONE | {"c": "success"}),
+    "the run is over": ("diamond", B_DONE | {"c": "success", "d": "success"}),
+    "one has failed": ("diamond", A_DONE | {"b": "failed"}),
+    "one was skipped": ("diamond", A_DONE | {"b": "skipped"}),
+    "weights, queue and slots": ("weights", A_DONE),
+    "a pool without room": ("narrow", A_DONE),
+    "no more tasks at a time": ("few", A_DONE | {"b": "running"}),
+    "all are done": ("all_done", B_DONE | {"c": "success"}),
+    "another rule": ("one_success", A_DONE),
+    "depends on the past": ("past", A_DONE),
+    "one of a task at a time": ("one_at_a_time", A_DONE),
+    "a task that is none": ("empty", B_DONE | {"c": "success"}),
+    "a mapped task": ("mapped", B_DONE | {"c": "success"}),
+    "before a mapped task": ("mapped", A_DONE),
+    "set up and torn down": ("set_up", A_DONE),
+}
+#: Airflow's loop counts these by itself; times and ids differ from run to run.
+KEPT = ("state", "try_number", "pool", "pool_slots", "queue", "priority_weight", "map_index", "max_tries")
+
+
+def main() -> None:
+    session = prepare()
+    runner = a_scheduler(session)
+    turns = Turns(runner)
+    told = {name: story(session, runner, turns, *STORIES[name]) for name in STORIES}
+    answer = {"stories": told, **special(session, runner, turns)}
+    print("ANSWER" + json.dumps(answer))
+
+
+class Executor(PackingExecutor):
+    """Without an agent: all that it is given it keeps."""
+
+    slots_available = 100
+
+    def __init__(self) -> None:
+        super().__init__(parallelism=100)
+        self.given: list[str] = []
+        self._dispatcher = SimpleNamespace(  # type: ignore[assignment]
+            add=lambda job: self.given.append(job.details["task_id"]),
+            go=lambda: None,
+            nodes=list,
+            counts=lambda: (0, 0),
+            wake=os.eventfd(0),
+        )
+
+
+def prepare() -> Any:
+    folder = Path(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
+    folder.mkdir()
+    (folder / "d.py").write_text(DAGS)
+    session = settings.Session()
+    DagBundlesManager().sync_bundles_to_db(session=session)
+    Pool.create_or_update_pool("narrow", slots=1, description="", include_deferred=False, session=session)
+    session.commit()
+    bag = BundleDagBag(dag_folder=folder, bundle_path=folder, bundle_name="dags-folder")
+    assert not bag.import_errors, bag.import_errors
+    sync_bag_to_db(bag, "dags-folder", None, session=session)
+    session.commit()
+    return session
+
+
+def a_scheduler(session: Any) -> SchedulerJobRunner:
+    job = Job()
+    session.add(job)
+    session.commit()
+    executor = Executor()
+    executor.job_id = job.id
+    return SchedulerJobRunner(job=job, executors=[executor])
+
+
+def a_run(
+    session: Any, runner: SchedulerJobRunner, dag_id: str, run_id: str, states: dict[str, str], **more: Any
+) -> DagRun:
+    day = NOW - timedelta(days=session.query(DagRun).count())
+    dag = runner.scheduler_dag_bag.get_latest_version_of_dag(dag_id, session=session)
+    assert dag
+    made = dag.create_dagrun(
+        run_id=run_id,
+        run_type=DagRunType.MANUAL,
+        logical_date=day,
+        data_interval=(day, day),
+        run_after=day,
+        state=more.pop("state", DagRunState.RUNNING),
+        triggered_by=DagRunTriggeredByType.TEST,
+        session=session,
+    )
+    for ti in made.get_task_instances(session=session):
+        ti.state = states.get(ti.task_id)
+        if ti.state:
+            ti.try_number, ti.start_date = 1, NOW
+    session.commit()
+    return made
+
+
+def rows(session: Any, dag_id: str, run_id: str) -> list[list[Any]]:
+    session.rollback()
+    session.expire_all()
+    found = session.scalars(
+        select(TaskInstance)
+        .where(TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id)
+        .order_by(TaskInstance.task_id, TaskInstance.map_index)
+    )
+    return [
+        [
+            ti.task_id,
+            *(getattr(ti, name) for name in KEPT),
+            ti.queued_by_job_id is not None,
+            ti.scheduled_dttm is not None,
+            ti.queued_dttm is not None,
+            ti.external_executor_id is not None,
+        ]
+        for ti in found
+    ]
+
+
+def story(
+    session: Any, runner: SchedulerJobRunner, turns: Turns, dag_id: str, states: dict[str, str]
+) -> dict[str, Any]:
+    """Let a turn go on with one run, and Airflow's loop with another that is like it."""
+    executor: Any = runner.executors[0]
+    told: dict[str, Any] = {}
+    for how in ("turn", "loop"):
+        run_id = f"{how}-{session.query(DagRun).count()}"
+        a_run(session, runner, dag_id, run_id, states)
+        before = rows(session, dag_id, run_id)
+        executor.queued_tasks.clear()
+        if how == "turn":
+            told["is_done"] = turns.take([(dag_id, run_id)])
+        else:
+            with the_loop() as loop:
+                loop(runner)
+        told[how] = rows(session, dag_id, run_id)
+        told[f"{how} queued"] = sorted(key.task_id for key in executor.queued_tasks)
+        told[f"{how} changed"] = told[how] != before
+        end(session, dag_id)
+    return told
+
+
+@contextmanager
+def the_loop() -> Iterator[Callable[[SchedulerJobRunner], None]]:
+    session = settings.Session()
+
+    def loop(runner: SchedulerJobRunner) -> None:
+        # Once to schedule, and once more for what that has expanded.
+        for _ in range(2):
+            runner._do_scheduling(session)
+            session.commit()
+
+    try:
+        yield loop
+    finally:
+        session.close()
+
+
+def end(session: Any, dag_id: str) -> None:
+    """Leave nothing that the next story would see."""
+    session.rollback()
+    for table in (TaskInstance, DagRun):
+        session.execute(update(table).where(table.dag_id == dag_id).values(state="success"))
+    session.commit()
+
+
+def special(session: Any, runner: SchedulerJobRunner, turns: Turns) -> dict[str, Any]:
+    """Return what becomes of a run that cannot be told as a story."""
+    told: dict[str, Any] = {}
+
+    def attempt(name: str, meanwhile: Callable[[Any], None] | None = None, **more: Any) -> None:
+        run_id = f"special-{name.replace(' ', '-')}"
+        a_run(session, runner, "diamond", run_id, A_DONE, **more)
+        other = settings.NonScopedSession()
+        try:
+            if meanwhile is not None:
+                meanwhile(other)
+            done = turns.take([("diamond", run_id)])
+        finally:
+            other.rollback()
+            other.close()
+        told[name] = [done, [row[1] for row in rows(session, "diamond", run_id)]]
+        end(session, "diamond")
+
+    def paused(value: bool) -> Callable[[Any], None]:
+        def change(other: Any) -> None:
+            other.get(DagModel, "diamond").is_paused = value
+            other.commit()
+
+        return change
+
+    attempt("nothing special")
+    attempt("not begun", state=DagRunState.QUEUED)
+    attempt("paused", paused(True))
+    paused(False)(session)
+    attempt("locked", lambda other: other.execute(text("SELECT FROM dag_run FOR UPDATE")))
+    key = DBLocks.SCHEDULER_CRITICAL_SECTION.value
+    attempt(
+        "another in the critical section",
+        lambda other: other.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key}),
+    )
+    attempt("pools locked", lambda other: other.execute(text("SELECT FROM slot_pool FOR UPDATE")))
+
+    def somebody_waits(other: Any) -> None:
+        a_run(other, runner, "weights", "waits", {"a": "scheduled"})
+
+    attempt("others are scheduled", somebody_waits)
+    end(session, "weights")
+
+    def other_version(other: Any) -> None:
+        other.execute(text("UPDATE task_instance SET dag_version_id = NULL WHERE run_id LIKE 'special%'"))
+        other.commit()
+
+    attempt("of another version", other_version)
+    told["by its name"] = by_name(session, runner)
+    return told
+
+
+def by_name(session: Any, runner: SchedulerJobRunner) -> list[Any]:
+    """Let the executor hear notifications, and tell what it has done and what it has handed over."""
+    executor: Any = runner.executors[0]
+    executor.queued_tasks.clear()
+    a_run(session, runner, "diamond", "named", A_DONE)
+    heard: list[set[str]] = []
+    executor._recorder = SimpleNamespace(listener=SimpleNamespace(take=heard.pop))
+    told: list[Any] = []
+    for payloads in ({"diamond\nnamed"}, {""}, {"diamond\nnamed", ""}, {"diamond\nno such run"}):
+        heard.append(payloads)
+        executor.given.clear()
+        # It learns of its scheduler when the first loop begins.
+        if not told:
+            scheduler_compat.watch_loops()
+            with the_loop() as loop:
+                session.execute(text("UPDATE dag_run SET state = 'queued' WHERE run_id = 'named'"))
+                session.execute(text("UPDATE dag SET is_paused = true WHERE dag_id = 'diamond'"))
+                session.commit()
+                loop(runner)
+                session.execute(text("UPDATE dag SET is_paused = false WHERE dag_id = 'diamond'"))
+                session.execute(text("UPDATE dag_run SET state = 'running' WHERE run_id = 'named'"))
+                session.commit()
+        told.append([executor._advance(), sorted(executor.given)])
+    end(session, "diamond")
+    return told
+
+
+if __name__ == "__main__":
+    main()
