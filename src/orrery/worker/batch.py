@@ -103,7 +103,10 @@ class BatchTransport(httpx.BaseTransport):
         self._direct = httpx.HTTPTransport(
             verify=verify, limits=httpx.Limits(max_connections=None, max_keepalive_connections=32)
         )
-        self._verify = verify
+        # Here, and not in a sender: certificates that cannot be read are the caller's to hear of.
+        self._context: ssl.SSLContext | None = None
+        if self._base.scheme == "https":
+            self._context = httpx.create_ssl_context(verify=verify) if isinstance(verify, bool) else verify
         self._on_late_failure = on_late_failure
         self._thread = threading.local()
         self._changed = threading.Condition()
@@ -231,7 +234,7 @@ class BatchTransport(httpx.BaseTransport):
             waiting.settled.wait(_LONGEST_SECONDS)
 
     def _send_until_closed(self) -> None:
-        with contextlib.closing(Wire(self._batch_url or self._base, verify=self._verify)) as wire:
+        with contextlib.closing(Wire(self._batch_url or self._base, context=self._context)) as wire:
             self._send_all(wire)
 
     def _send_all(self, wire: Wire) -> None:

@@ -10,26 +10,22 @@ import contextlib
 import http.client
 import select
 import socket
-import ssl
 from typing import TYPE_CHECKING
 
 import httpx
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Mapping
 
 
 class Wire:
     """A connection to one server, made when it is needed and again when it is gone. For one thread."""
 
-    def __init__(self, url: httpx.URL, *, verify: ssl.SSLContext | bool = True) -> None:
+    def __init__(self, url: httpx.URL, *, context: ssl.SSLContext | None = None) -> None:
         self._host, self._port = url.host, url.port
         self._path = url.raw_path.decode("ascii")
-        self._context: ssl.SSLContext | None = None
-        if url.scheme == "https":
-            self._context = (
-                verify if isinstance(verify, ssl.SSLContext) else httpx.create_ssl_context(verify=verify)
-            )
+        self._context = context
         self._connection: http.client.HTTPConnection | None = None
 
     def post(
