@@ -229,6 +229,15 @@ def test_a_batch_takes_as_many_statements_for_three_tasks_as_for_one(told: Any) 
     assert told["statements"] == {"one start": 2, "three starts": 2, "one end": 5, "three ends": 5}
 
 
+def test_a_lost_connection_costs_a_batch_no_call(told: Any) -> None:
+    kept, found, states = told["cut_off"]
+
+    assert kept == 1
+    # Airflow's pool tries a connection before it lends it; the kept one is replaced by one of those.
+    assert found == [[200, [0]], [200, []]]
+    assert states == ["running", "running", "running", "queued"]
+
+
 def test_another_airflow_is_left_to_its_own_functions_and_that_is_said_once(told: Any) -> None:
     why = {
         "VERSION": "this is Airflow 3.3.2, the statements are those of 3.3.3",

@@ -31,7 +31,7 @@ from airflow.utils.types import DagRunTriggeredByType, DagRunType
 from sqlalchemy import event, text
 from starlette.testclient import TestClient
 
-from orrery.executor import batch_api, batch_compat, compat
+from orrery.executor import batch_api, batch_compat, batch_sets, compat
 from orrery.executor.batch_protocol import MEDIA_TYPE, PATH, Answer, Call, answers, pack
 
 if TYPE_CHECKING:
@@ -713,6 +713,26 @@ def other_airflow(client: TestClient, tokens: Tokens) -> Any:
     return found
 
 
+def cut_off(client: TestClient, tokens: Tokens) -> Any:
+    """The database ends the connection that is kept between batches: the next batch is done all the same."""
+    side = _extra("cut_off")
+    together(client, calls(side, "cut_off", [run(0)], tokens))
+    kept = len(batch_sets._connections._idle)
+    with create_session() as session:
+        session.execute(
+            text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+                " AND datname = current_database()"
+            )
+        )
+    found = []
+    for number in (1, 2):
+        left_to_airflow.clear()
+        answered = together(client, calls(side, "cut_off", [run(number)], tokens))
+        found.append([answered[0].status, left_to_airflow.copy()])
+    return kept, found, _states("cut_off")
+
+
 def assets(client: TestClient, tokens: Tokens) -> Any:
     """An end that announces an asset is left to its single route, and does nothing here."""
     side = _extra("assets")
@@ -840,6 +860,7 @@ def main() -> None:
         assets,
         transactions,
         statements,
+        cut_off,
         other_airflow,
         deadlock,
         held,
