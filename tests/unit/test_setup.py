@@ -41,9 +41,9 @@ def test_everything_that_is_missing_is_told_at_once_and_nothing_is_done(bare: Pa
     assert (ended.returncode, ended.stdout) == (5, "")
     assert ended.stderr == (
         "Error: Python 3.11 to 3.13 is needed; the acceptance tests drive a browser; "
-        "a test puts PgBouncer before PostgreSQL.\n"
+        "a test puts PgBouncer before PostgreSQL; a test runs a task as another user.\n"
         "Next: Install what is missing: apt-get install "
-        "python3 python3-venv chromium fontconfig fonts-dejavu-core fonts-noto-core pgbouncer\n"
+        "python3 python3-venv chromium fontconfig fonts-dejavu-core fonts-noto-core pgbouncer sudo\n"
     )
     assert [path.name for path in (bare / "repository").iterdir()] == ["bin"]
 
