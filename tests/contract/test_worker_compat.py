@@ -120,9 +120,53 @@ def test_our_supervisor_overrides_what_is_there() -> None:
     own = {name for name, value in vars(SupervisedTask).items() if inspect.isfunction(value)}
     airflows = set(METHODS) & own
 
-    assert airflows == {"_handle_request", "_check_subprocess_exit", "_service_subprocess", "wait"}
+    assert airflows == {"_handle_request", "_check_subprocess_exit", "_service_subprocess", "kill", "wait"}
     for name in airflows:
         assert parameters(getattr(SupervisedTask, name)) == METHODS[name], name
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["the end is known", "the end is still told"])
+def test_a_task_that_has_ended_before_it_is_killed_has_its_own_end(is_known: bool) -> None:
+    import contextlib
+    import signal
+    import socket
+    import uuid
+
+    import structlog
+
+    from orrery.worker.task import SupervisedTask
+    from orrery.worker.zygotes import Child
+
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    child = Child(pid=gone.pid)
+    if is_known:
+        child.end(0)
+    ours, theirs = socket.socketpair()
+    make: Any = SupervisedTask
+    with ours, theirs:
+        task = make(
+            id=uuid.uuid4(),
+            pid=gone.pid,
+            stdin=ours,
+            process=child,
+            process_log=structlog.get_logger(),
+            new_process_group=True,
+            client=None,
+            on_started=lambda: None,
+            explain=lambda code, has_failed: None,
+            lazy=contextlib.nullcontext,
+            end_leftovers=lambda: None,
+        )
+        task.kill(signal.SIGTERM, force=True)
+        if not is_known:
+            assert task._exit_code is None
+            child.end(0)
+            task._check_subprocess_exit()
+
+        # With the time of its end, after which nothing holds its supervisor for long.
+        assert (task._exit_code, task._process_exit_monotonic is not None) == (0, True)
+        task._close()
 
 
 def test_a_task_that_may_retry_and_was_killed_is_left_to_the_scheduler(supervisor: Any) -> None:

@@ -203,6 +203,23 @@ class SupervisedTask(ActivitySubprocess):  # type: ignore[misc]
             self._note_start()
         return code
 
+    def kill(
+        self,
+        signal_to_send: signal.Signals = signal.SIGINT,
+        escalation_delay: float = 5.0,
+        force: bool = False,
+    ) -> None:
+        """As Airflow's, but of a task that has just ended by itself the true end is taken.
+
+        Airflow's notes an exit code of its own then and no time of the end; without that, whatever the task
+        has left behind would hold its output, and this thread, for ever.
+        """
+        super().kill(signal_to_send, escalation_delay, force)
+        if self._code() is not None and self._process_exit_monotonic is None:
+            supervisor: Any = self
+            supervisor._exit_code = None
+            self._check_subprocess_exit()
+
     def _note_start(self) -> None:
         if not self._has_started:
             self._has_started = True
