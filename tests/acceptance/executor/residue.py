@@ -42,8 +42,15 @@ def alive(pids: Iterable[int]) -> list[int]:
 def strays(running: Running) -> list[str]:
     """Return the processes of a deployment that are neither components, nor belong to one of them.
 
-    A component's descendants belong to it; below the agent only the zygotes do.
+    A component's descendants belong to it; below the agent only the zygotes do. A component may make a child
+    while we look: what is gone at a second look was none.
     """
+    found = _strays_now(running)
+    pids = {each.split()[0] for each in _strays_now(running)} if found else set()
+    return [each for each in found if each.split()[0] in pids]
+
+
+def _strays_now(running: Running) -> list[str]:
     parts = {part["name"]: part["pid"] for part in running.status()["components"] if part["pid"]}
     known: set[int] = set(parts.values())
     for name, pid in parts.items():
