@@ -104,6 +104,13 @@ def test_a_turn_gives_way(told: Any, name: str, is_done: bool, queued: bool) -> 
     assert states == (["success", "queued", "queued", None] if queued else ["success", None, None, None])
 
 
+def test_a_slot_that_a_success_frees_is_not_left_to_the_poll(told: Any) -> None:
+    without, with_one, states = told["a freed slot"]
+    assert without == [True, False, 0]
+    assert with_one == [True, True, 1]
+    assert states == ["queued", None, None, None]
+
+
 def test_a_notification_that_names_a_run_makes_no_loop_and_any_other_does(told: Any) -> None:
     named, unnamed, both, unknown = told["by its name"]
     assert named == [True, ["b", "c"]]

@@ -93,6 +93,8 @@ class Turns:
         if any("scheduled" in states for states in counts.values()):
             self.is_more_scheduled = True
         if not ready:
+            # The success has freed a slot: perhaps one that another run's task waits for.
+            self.is_more_scheduled = self.is_more_scheduled or compat.is_anything_scheduled(session)
             return True
         active = sum(states.get("queued", 0) + states.get("running", 0) for states in counts.values())
         return None if self._queue(session, run, ready, active) else False

@@ -285,7 +285,23 @@ def special(session: Any, runner: SchedulerJobRunner, turns: Turns) -> dict[str,
         other.commit()
 
     attempt("of another version", other_version)
+    told["a freed slot"] = freed_slot(session, runner, turns)
     told["by its name"] = by_name(session, runner)
+    return told
+
+
+def freed_slot(session: Any, runner: SchedulerJobRunner, turns: Turns) -> list[Any]:
+    """Let a success start nothing in its own run, without and with another's task that waits for its slot."""
+    told: list[Any] = []
+    a_run(session, runner, "diamond", "frees", B_DONE | {"c": "running"})
+    for is_waiting in (False, True):
+        if is_waiting:
+            a_run(session, runner, "narrow", "waits-for-it", {"a": "scheduled"})
+        done = turns.take([("diamond", "frees")])
+        told.append([done, turns.is_more_scheduled, turns.queue_scheduled()])
+    told.append([row[1] for row in rows(session, "narrow", "waits-for-it")])
+    end(session, "diamond")
+    end(session, "narrow")
     return told
 
 
