@@ -220,8 +220,9 @@ class SignIn(Protocol):
     def __call__(self, language: str = "en") -> AbstractContextManager[Window]: ...
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """A browser for no longer than a module: while Playwright runs, this thread counts as an event loop."""
     from playwright.sync_api import sync_playwright
 
     if not CHROMIUM.exists():
@@ -251,7 +252,7 @@ def api(deployment: Deployment, token: str) -> Iterator[httpx.Client]:
         yield client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def signed_in(browser: Browser, deployment: Deployment, token: str) -> SignIn:
     @contextlib.contextmanager
     def window(language: str = "en") -> Iterator[Window]:
