@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from airflow.api_fastapi.auth.tokens import JWKS, JWTGenerator, JWTValidator, generate_private_key
 
-from orrery.executor.compat import Identities, Identity
+from orrery.executor.batch_regular_compat import Identities, Identity
 
 pytestmark = pytest.mark.contract
 
@@ -91,7 +91,7 @@ def test_a_kept_token_ends_when_it_ends(monkeypatch: pytest.MonkeyPatch) -> None
     assert ask(identities, services, token) is not None
 
     later = time.time() + 2
-    monkeypatch.setattr("orrery.executor.compat.time.time", lambda: later)
+    monkeypatch.setattr("orrery.executor.batch_regular_compat.time.time", lambda: later)
     ask(identities, services, token)
 
     assert services.validated == 2

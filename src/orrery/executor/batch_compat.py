@@ -153,7 +153,7 @@ async def authorise(route: APIRoute, request: Request, services: Any) -> Any:
     except Exception as refused:
         raise IrregularCallError from refused
     claims = token.claims.model_dump()
-    if claims["scope"] != "workload" and _is_about_to_end(claims):
+    if claims["scope"] != "workload" and time.time() >= renewed_from(claims):
         raise IrregularCallError
     return token
 
@@ -301,7 +301,7 @@ def _is_plain(needed: Dependant) -> bool:
     )
 
 
-def _is_about_to_end(claims: Mapping[str, Any]) -> bool:
-    # The rule of Airflow's JWTReissueMiddleware, which then issues a new one.
+def renewed_from(claims: Mapping[str, Any]) -> int:
+    """Return from when on a task's token is answered with a new one: the rule of JWTReissueMiddleware."""
     ends, issued = int(claims.get("exp", 0)), int(claims.get("iat", 0))
-    return ends - int(time.time()) <= max(int((ends - issued) * 0.20), 30)
+    return ends - max(int((ends - issued) * 0.20), 30)

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote
 
-from orrery.executor import compat
+from orrery.executor import batch_regular_compat as compat
 from orrery.executor.batch_regular import Beat, End, Fields, Push, RegularCall, Start
 
 if TYPE_CHECKING:

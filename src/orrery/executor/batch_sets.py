@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 
-from orrery.executor import batch_compat, compat
+from orrery.executor import batch_compat
+from orrery.executor import batch_regular_compat as compat
 from orrery.executor.batch_protocol import Answer
 from orrery.executor.batch_reading import read
 from orrery.executor.batch_regular import End, Fields, Push, Start, should_retry
@@ -102,7 +103,6 @@ class _Answers:
         self._services = services
         self._scopes = scopes
         self._echoed = {version: batch_compat.newest_version()}
-        self._version = version
         self._runs: dict[tuple[str, str], BaseModel] = {}
 
     def of(self, works: Sequence[Work], runs: Mapping[str, Run]) -> dict[int, Answer]:

@@ -223,9 +223,12 @@ class PackingExecutor(BaseExecutor):  # type: ignore[misc]
         """Queue the rest of one large run, without looking at all of it again; False: there may be others."""
         if self._turns is None or len(runs) != 1:
             return False
-        while self.slots_available and self._turns.queue_scheduled():
-            self._send()
+        self._queue_scheduled()
         return True
+
+    def _queue_scheduled(self) -> None:
+        while self._turns and self.slots_available and self._turns.queue_scheduled():
+            self._send()
 
     def _send(self) -> None:
         self.trigger_tasks(0)
@@ -233,9 +236,6 @@ class PackingExecutor(BaseExecutor):  # type: ignore[misc]
 
     def _wait(self, limit: float) -> None:
         listener = self._recorder.listener
-        waiting, _ = self._dispatcher.counts()
-        if waiting and not self.event_buffer and self._turns is None:
-            self._pause(_FULL_PAUSE_SECONDS)
         if (listener.drain() and not self._advance()) or self.event_buffer:
             return
         if not listener.is_listening:
@@ -273,27 +273,20 @@ class PackingExecutor(BaseExecutor):  # type: ignore[misc]
         """Queue more of what is scheduled, when there is room to choose for."""
         waiting, _ = self._dispatcher.counts()
         if self._turns and self._turns.is_more_scheduled and (not waiting or self.slots_available >= _REFILL):
-            while self.slots_available and self._turns.queue_scheduled():
-                self._send()
-
-    def _rest(self, seconds: float) -> None:
-        """Let time pass, but for news that the scheduler has to judge."""
-        deadline = time.monotonic() + seconds
-        while not self.event_buffer and (left := deadline - time.monotonic()) > 0:
-            if select.select([self._dispatcher.wake], [], [], left)[0]:
-                self._take_news()
+            self._queue_scheduled()
 
     def _pause_when_full(self) -> None:
         if self._dispatcher.counts()[0]:
-            self._pause(_FULL_PAUSE_SECONDS)
+            self._rest(_FULL_PAUSE_SECONDS, until_room=True)
 
-    def _pause(self, seconds: float) -> None:
-        """Let time pass, but for news that the scheduler has to judge, or for room again."""
+    def _rest(self, seconds: float, *, until_room: bool = False) -> None:
+        """Let time pass, but for news that the scheduler has to judge, or until nothing waits for room."""
         deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0:
-            if select.select([self._dispatcher.wake], [], [], min(left, _LOOK_SECONDS))[0]:
+        while not self.event_buffer and (left := deadline - time.monotonic()) > 0:
+            limit = min(left, _LOOK_SECONDS) if until_room else left
+            if select.select([self._dispatcher.wake], [], [], limit)[0]:
                 self._take_news()
-            if self.event_buffer or not self._dispatcher.counts()[0]:
+            if until_room and not self._dispatcher.counts()[0]:
                 return
 
     def _take_news(self) -> None:

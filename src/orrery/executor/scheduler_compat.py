@@ -95,19 +95,19 @@ def _is_special(task: Any) -> bool:
     )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RunRow:
     """A running run, locked as Airflow locks it until the transaction ends."""
 
-    def __init__(self, row: Any) -> None:
-        self.id: int = row.id
-        self.dag_id: str = row.dag_id
-        self.run_id: str = row.run_id
-        self.max_active_tasks: int = row.max_active_tasks
-        self.has_task_limits: bool = row.has_task_concurrency_limits
-        #: None: what version of the Dag it runs is Airflow's to find out.
-        self.version_id: UUID | None = row.version_id
-        #: A run without a pinned bundle goes over to the newest version when its Dag changes.
-        self.is_pinned: bool = row.bundle_version is not None
+    id: int
+    dag_id: str
+    run_id: str
+    max_active_tasks: int
+    has_task_limits: bool
+    #: None: what version of the Dag it runs is Airflow's to find out.
+    version_id: UUID | None
+    #: A run without a pinned bundle goes over to the newest version when its Dag changes.
+    is_pinned: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,8 +121,8 @@ class Room:
 
 
 _LOCK_RUN = sa.text("""
-    SELECT run.id, run.dag_id, run.run_id, run.bundle_version, dag.max_active_tasks,
-        dag.has_task_concurrency_limits,
+    SELECT run.id, run.dag_id, run.run_id, dag.max_active_tasks,
+        dag.has_task_concurrency_limits AS has_task_limits, run.bundle_version IS NOT NULL AS is_pinned,
         CASE WHEN run.bundle_version IS NOT NULL AND run.created_dag_version_id IS NOT NULL
             THEN run.created_dag_version_id
             ELSE (SELECT version.id FROM dag_version version WHERE version.dag_id = run.dag_id
@@ -156,7 +156,7 @@ _DECIDED = sa.text("""
 def lock_run(session: Session, dag_id: str, run_id: str) -> RunRow | None:
     """Lock a run; None when it does not run, may not go on, or another scheduler looks at it."""
     row = session.execute(_LOCK_RUN, {"dag_id": dag_id, "run_id": run_id}).one_or_none()
-    return None if row is None else RunRow(row)
+    return None if row is None else RunRow(**row._mapping)
 
 
 def count_states(session: Session, run: RunRow) -> tuple[dict[str, States], bool]:

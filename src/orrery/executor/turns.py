@@ -90,11 +90,13 @@ class Turns:
         ready = shape.ready(counts)
         if ready is None:
             return False
-        if any("scheduled" in states for states in counts.values()):
-            self.is_more_scheduled = True
         if not ready:
-            # The success has freed a slot: perhaps one that another run's task waits for.
-            self.is_more_scheduled = self.is_more_scheduled or compat.is_anything_scheduled(session)
+            # The success has freed a slot: perhaps one that a task waits for, of this run or of another.
+            self.is_more_scheduled = (
+                self.is_more_scheduled
+                or any("scheduled" in states for states in counts.values())
+                or compat.is_anything_scheduled(session)
+            )
             return True
         active = sum(states.get("queued", 0) + states.get("running", 0) for states in counts.values())
         return None if self._queue(session, run, ready, active) else False

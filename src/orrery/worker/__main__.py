@@ -33,7 +33,7 @@ def _serve() -> int:
     from setproctitle import setproctitle  # noqa: PLC0415
 
     from orrery.executor import settings as executor_settings  # noqa: PLC0415
-    from orrery.worker import bundles, compat, kernel, machine  # noqa: PLC0415
+    from orrery.worker import bundles, compat, kernel, machine, shortcuts  # noqa: PLC0415
     from orrery.worker.agent import Agent  # noqa: PLC0415
     from orrery.worker.batch import airflow_transport  # noqa: PLC0415
     from orrery.worker.cell import Cells  # noqa: PLC0415
@@ -58,7 +58,7 @@ def _serve() -> int:
     server = get_execution_api_server_url()
     transport = airflow_transport(server)
     compat.separate_secrets()
-    compat.remember_hostname()
+    shortcuts.remember_hostname()
     # Should somebody have started the agent with more.
     environment = secrets.for_tasks(os.environ)
     agent = Agent(

@@ -6,7 +6,6 @@ Each has a contract test in tests/contract/test_worker_compat.py.
 from __future__ import annotations
 
 import contextlib
-import functools
 import importlib
 import threading
 from http import HTTPStatus
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     import httpx
-    from pydantic import TypeAdapter
     from structlog.typing import FilteringBoundLogger
 
     from orrery.executor.protocol import Ending
@@ -131,22 +129,11 @@ def parse_workload(text: str) -> Any:
     Raises:
         ValueError: it is none.
     """
-    return _workloads().validate_json(text)
-
-
-@functools.cache
-def _workloads() -> TypeAdapter[Any]:
     from airflow.executors.workloads import ExecutorWorkload  # noqa: PLC0415
-    from pydantic import TypeAdapter  # noqa: PLC0415
 
-    return TypeAdapter(ExecutorWorkload)
+    from orrery.worker import shortcuts  # noqa: PLC0415
 
-
-def remember_hostname() -> None:
-    """Look this machine's name up once: as a task starts, its supervisor tells it, and it does not change."""
-    from airflow.sdk.api import client as module  # noqa: PLC0415
-
-    module.get_hostname = functools.cache(module.get_hostname)
+    return shortcuts.shared_adapter(ExecutorWorkload).validate_json(text)
 
 
 #: What a masker has learnt, apart from how it is set up.

@@ -2,7 +2,8 @@
 
 And where a task itself begins, so that it gains no privileges.
 
-Each of these replaces a name in one of Airflow's modules, in the zygote and so in its children only.
+Each of these replaces a name in one of Airflow's modules, in the zygote and so in its children; but for
+`remember_hostname` in no other process.
 tests/contract/test_worker_compat.py holds them to what they replace.
 """
 
@@ -38,8 +39,18 @@ def install() -> None:
     # Some 5 ms a task: levels and handlers of hundreds of loggers, the same each time.
     _configure_logs_ahead(supervisor)
     task_runner.run = _as_a_task_begins(task_runner.run)
-    # Some 2 ms a task, or as long as a name server takes. A machine's name does not change.
-    client.get_hostname = task_runner.get_hostname = functools.cache(client.get_hostname)
+    remember_hostname()
+    task_runner.get_hostname = client.get_hostname
+
+
+def remember_hostname() -> None:
+    """Look this machine's name up once: some 2 ms a task, or as long as a name server takes.
+
+    Both the agent, which tells it as a task starts, and the zygotes.
+    """
+    from airflow.sdk.api import client  # noqa: PLC0415
+
+    client.get_hostname = functools.cache(client.get_hostname)
 
 
 @functools.cache

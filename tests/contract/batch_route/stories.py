@@ -31,7 +31,8 @@ from airflow.utils.types import DagRunTriggeredByType, DagRunType
 from sqlalchemy import event, text
 from starlette.testclient import TestClient
 
-from orrery.executor import batch_api, batch_compat, batch_sets, compat
+from orrery.executor import batch_api, batch_compat, batch_sets
+from orrery.executor import batch_regular_compat as compat
 from orrery.executor.batch_protocol import MEDIA_TYPE, PATH, Answer, Call, answers, pack
 
 if TYPE_CHECKING:

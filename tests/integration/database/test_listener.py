@@ -88,6 +88,26 @@ def test_it_hears_a_notification_once(migrated: Any, listener: Listener) -> None
     assert not listener.drain()
 
 
+def test_what_the_notifications_said_is_told_once(migrated: Any, listener: Listener) -> None:
+    # Given that it has connected: what was sent before is not known
+    assert listener.take() == {""}
+    assert listener.take() == set()
+    # When a run is named, and then anything at all
+    with closing(migrated.connect()) as connection:
+        for payload in ("shop\none", "shop\none", ""):
+            connection.cursor().execute("SELECT pg_notify('orrery_scheduler', %s)", (payload,))
+    heard: set[str] = set()
+
+    def all_heard() -> bool:
+        listener.drain()
+        heard.update(listener.take())
+        return len(heard) == 2
+
+    # Then
+    until(all_heard)
+    assert heard == {"shop\none", ""}
+
+
 def test_many_notifications_are_one_wake_up(migrated: Any, listener: Listener) -> None:
     with closing(migrated.connect()) as connection:
         for _ in range(100):

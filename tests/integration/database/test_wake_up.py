@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import psycopg2
 import pytest
 
+from orrery.database.triggers import run_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -36,6 +38,8 @@ class Database:
         self.ear = psycopg2.connect(url)
         self.ear.autocommit = True
         self.ear.cursor().execute("LISTEN orrery_scheduler")
+        #: What was last heard.
+        self.said: set[str] = set()
 
     def run(self, sql: str, *values: Any) -> None:
         with self.writer.cursor() as cursor:
@@ -72,6 +76,7 @@ class Database:
         self.ear.cursor().execute("SELECT 1")
         self.ear.poll()
         count = len(self.ear.notifies)
+        self.said = {notify.payload for notify in self.ear.notifies}
         self.ear.notifies.clear()
         return count
 
@@ -174,6 +179,18 @@ def test_many_ends_in_one_transaction_are_one_notification(database: Database) -
         database.put("task_instance", state="running", task_id=f"t{number}")
     database.run("UPDATE task_instance SET state = 'success'")
     assert database.heard() == 1
+
+
+def test_the_success_of_what_ran_names_its_run_and_nothing_else_does(database: Database) -> None:
+    said = {}
+    for before, after in WAKING:
+        database.put("task_instance", state=before, dag_id="shop", run_id="one\u00e9")
+        database.run("UPDATE task_instance SET state = %s", after)
+        database.heard()
+        said[before, after] = {run_of(payload) for payload in database.said}
+        database.run("DELETE FROM task_instance")
+    assert said.pop(("running", "success")) == {("shop", "one\u00e9")}
+    assert all(named == {None} for named in said.values())
 
 
 def test_nothing_is_heard_of_what_is_rolled_back(database: Database) -> None:

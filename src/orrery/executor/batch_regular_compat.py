@@ -36,6 +36,8 @@ from airflow.models.xcom import XComModel
 from opentelemetry import trace
 from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
 
+from orrery.executor import batch_compat
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -285,11 +287,8 @@ class Identities:
             task = str(UUID(claims["sub"]))
         except Exception:
             return None
-        ends, issued = int(claims["exp"]), int(claims["iat"])
-        # The rule of JWTReissueMiddleware.
-        margin = max(int((ends - issued) * 0.20), 30)
-        renewed_from = float("inf") if scope == "workload" else ends - margin
-        return Identity(task=task, scope=scope, ends=ends, renewed_from=renewed_from)
+        renewed_from = float("inf") if scope == "workload" else batch_compat.renewed_from(claims)
+        return Identity(task=task, scope=scope, ends=int(claims["exp"]), renewed_from=renewed_from)
 
 
 def execution_token(services: Any, task: str) -> str:
