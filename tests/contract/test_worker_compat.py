@@ -309,6 +309,9 @@ def test_secrets_of_one_thread_are_not_masked_in_another(tmp_path: Path) -> None
         "one, forgotten": "swordfish and hummingbird",
         "two, forgotten": "swordfish and hummingbird",
         "settings are kept": True,
+        "hidden by name": [{"Password": "***", "token": ["***"], "plain": "c", "deep": {"api_key": "***"}}]
+        * 2,
+        "names asked once": True,
         # Each module that has imported the function by name.
         "left with the original": [],
     }

@@ -7,8 +7,9 @@ and messages that they do not know, so that an older release may run beside a ne
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
 
 from orrery.executor.request import Request
 from orrery.executor.resources import ResourceError, Resources
@@ -31,8 +32,7 @@ class ProtocolError(ValueError):
     """A peer said something that is no message of this protocol."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """What a task has used, as far as this node can measure it."""
 
     memory_bytes: int = 0
@@ -40,20 +40,16 @@ class Usage:
     cpu_seconds: float = 0.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Hello:
+class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
     """The executor's first message: who asks."""
 
-    type: ClassVar[str] = "hello"
     scheduler: str
     version: int = VERSION
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Run:
+class Run(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
     """Run a task. `id` is its external executor id, new with every queueing: the fence."""
 
-    type: ClassVar[str] = "run"
     id: str
     #: Airflow's workload as JSON, its token included.
     workload: str
@@ -69,25 +65,20 @@ class Run:
         )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Cancel:
+class Cancel(msgspec.Struct, frozen=True, kw_only=True, tag="cancel"):
     """End a task, if it is there."""
 
-    type: ClassVar[str] = "cancel"
     id: str
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Acknowledge:
+class Acknowledge(msgspec.Struct, frozen=True, kw_only=True, tag="acknowledge"):
     """These ends were recorded; the agent may forget them."""
 
-    type: ClassVar[str] = "acknowledge"
     ids: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RunningHere:
+class RunningHere(msgspec.Struct, frozen=True, kw_only=True):
     """A task that occupies the node."""
 
     id: str
@@ -98,11 +89,9 @@ class RunningHere:
     cpu_seconds: float = 0.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NodeStatus:
+class NodeStatus(msgspec.Struct, frozen=True, kw_only=True, tag="node"):
     """The agent's first message, and its answer to changes of the node itself."""
 
-    type: ClassVar[str] = "node"
     name: str
     host: str
     pid: int
@@ -121,57 +110,48 @@ class NodeStatus:
     version: int = VERSION
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Started:
+class Started(msgspec.Struct, frozen=True, kw_only=True, tag="started"):
     """A task's process runs and the API server knows."""
 
-    type: ClassVar[str] = "started"
     id: str
     resources: dict[str, int]
     #: Epoch seconds.
     at: float
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Placed:
+class Placed(msgspec.Struct, frozen=True, kw_only=True, tag="placed"):
     """The agent has taken a task, of whichever scheduler."""
 
-    type: ClassVar[str] = "placed"
     id: str
     resources: dict[str, int]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Ended:
+class Ended(msgspec.Struct, frozen=True, kw_only=True, tag="ended"):
     """A task no longer occupies the node."""
 
-    type: ClassVar[str] = "ended"
     id: str
-    ending: Ending
+    #: An `Ending`; of a newer agent, perhaps another.
+    ending: str
     #: For people; empty for an ordinary end.
     text: str = ""
     #: Epoch seconds; zero when it never started.
     started_at: float = 0.0
     ended_at: float = 0.0
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = Usage()
     #: The API server was not told how it ended, so the scheduler has to judge it: whether it is retried.
     needs_judgement: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Declined:
+class Declined(msgspec.Struct, frozen=True, kw_only=True, tag="declined"):
     """The node has no room for a task, or stops: place it anew."""
 
-    type: ClassVar[str] = "declined"
     id: str
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Measured:
+class Measured(msgspec.Struct, frozen=True, kw_only=True, tag="measured"):
     """What runs and what it uses, sent now and then."""
 
-    type: ClassVar[str] = "measured"
     memory_bytes: int
     cpu_millicores: int
     running: tuple[RunningHere, ...] = ()
@@ -181,75 +161,58 @@ ToAgent = Hello | Run | Cancel | Acknowledge
 ToExecutor = NodeStatus | Placed | Started | Ended | Declined | Measured
 Message = ToAgent | ToExecutor
 
-_TYPES: dict[str, type[Any]] = {
-    kind.type: kind
+_DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
+    str(kind.__struct_config__.tag): msgspec.json.Decoder(kind)
     for kind in (Hello, Run, Cancel, Acknowledge, NodeStatus, Placed, Started, Ended, Declined, Measured)
 }
+_ENCODER = msgspec.json.Encoder()
 #: A task's workload is a few KB; a line beyond this is no message.
 LONGEST_LINE = 16 * 1024 * 1024
 
 
+class _Tagged(msgspec.Struct):
+    type: str
+
+
+_TAGGED = msgspec.json.Decoder(_Tagged)
+
+
 def encode(message: Message) -> bytes:
     """Return the message as one line."""
-    return json.dumps({"type": message.type} | asdict(message), separators=(",", ":")).encode() + b"\n"
+    try:
+        return _ENCODER.encode(message) + b"\n"
+    except UnicodeEncodeError:  # of a path, perhaps, whose bytes are no text
+        return json.dumps(msgspec.to_builtins(message), ensure_ascii=False).encode(errors="replace") + b"\n"
 
 
 def decode(line: bytes) -> Message | None:
     """Read one line; None for a message of a newer release.
 
+    Who takes it need not doubt its values.
+
     Raises:
         ProtocolError: it is no message.
     """
     try:
-        found = json.loads(line)
-        kind = _TYPES.get(found.pop("type"))
-        if kind is None:
+        decoder = _DECODERS.get(_TAGGED.decode(line).type)
+        if decoder is None:
             return None
-        known = {each.name for each in fields(kind)}
-        values = {name: value for name, value in found.items() if name in known}
-        if "usage" in values:
-            values["usage"] = _of(Usage, values["usage"])
-        if kind in (NodeStatus, Measured):
-            values["running"] = tuple(_of(RunningHere, each) for each in values.get("running", ()))
-        for name, value in values.items():
-            if isinstance(value, list):
-                values[name] = tuple(value)
-        message: Message = _checked(kind(**values))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, ResourceError) as error:
+        message: Message = decoder.decode(line)
+        for amounts in _amounts(message):
+            Resources.from_mapping(amounts)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ResourceError) as error:
         raise ProtocolError(f"{line[:120]!r} is no message: {error}") from error
     return message
 
 
-def _of(kind: type[Any], values: dict[str, Any]) -> Any:
-    known = {each.name for each in fields(kind)}
-    return _checked(kind(**{name: value for name, value in values.items() if name in known}))
-
-
-#: By the text of a field's type.
-_KINDS: dict[str, type | tuple[type, ...]] = {
-    "str": str,
-    "int": int,
-    "float": (int, float),
-    "bool": bool,
-    "Ending": str,
-    "tuple[str, ...]": tuple,
-}
-
-
-def _checked(message: Any) -> Any:
-    """Return the message; who takes it need not doubt its values.
-
-    Raises:
-        TypeError: a value is of another type.
-        ResourceError: an amount is none.
-    """
-    for each in fields(message):
-        value, wanted = getattr(message, each.name), _KINDS.get(str(each.type))
-        if wanted is not None and not isinstance(value, wanted):
-            raise TypeError(f"{each.name} is {value!r}")
-        if each.name in ("resources", "allocatable"):
-            Resources.from_mapping(value)
-    return message
+def _amounts(message: Message) -> Iterator[dict[str, int]]:
+    match message:
+        case Run() | Placed() | Started():
+            yield message.resources
+        case NodeStatus():
+            yield message.allocatable
+    if isinstance(message, NodeStatus | Measured):
+        yield from (each.resources for each in message.running)
 
 
 class Lines:

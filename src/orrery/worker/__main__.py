@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
 import sys
@@ -73,6 +74,9 @@ def _serve() -> int:
         fingerprint=bundles.fingerprint,
         bundles=bundles.unversioned(),
     )
+    # What is here now stays: no collection need look at it again.
+    gc.collect()
+    gc.freeze()
     try:
         asyncio.run(agent.serve())
     finally:

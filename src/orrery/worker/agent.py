@@ -41,7 +41,7 @@ from orrery.executor.resources import Resources
 from orrery.worker import orphans
 from orrery.worker.branches import Branches
 from orrery.worker.order import Order
-from orrery.worker.task import Supervisors
+from orrery.worker.supervisors import Supervisors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -328,7 +328,7 @@ class Agent:
         while self._queue and self._starting < self.max_starting:
             order = self._queue.popleft()
             self._starting += 1
-            self._supervisors.start(f"task-{order.run.id}", order.carry_out)
+            self._supervisors.start(order.carry_out)
 
     def _note_start(self, order: Order) -> None:
         self._starting -= 1

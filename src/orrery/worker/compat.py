@@ -6,6 +6,7 @@ Each has a contract test in tests/contract/test_worker_compat.py.
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import threading
 from http import HTTPStatus
@@ -157,12 +158,14 @@ def separate_secrets() -> None:
     from airflow.sdk._shared.secrets_masker import secrets_masker  # noqa: PLC0415
 
     original = secrets_masker._secrets_masker()
+    # Airflow asks it for each key of each line of log. Its answer depends on settings only.
+    hides = functools.lru_cache(maxsize=4096)(original.should_hide_value_for_key)
 
     def of_this_thread() -> Any:
         if _maskers.masker is None:
             masker = _maskers.masker = secrets_masker.SecretsMasker()
             settings = {name: value for name, value in vars(original).items() if name not in _MASKED}
-            vars(masker).update(settings)
+            vars(masker).update(settings, should_hide_value_for_key=hides)
         return _maskers.masker
 
     # All that have imported the function by name, or will.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import selectors
 import signal
-import threading
 import time
 from socket import socketpair
 from typing import TYPE_CHECKING, Any
@@ -248,31 +247,3 @@ def _once(_: Any) -> bool:
 def _drain(source: Any) -> bool:
     source.recv(64)
     return True
-
-
-class Supervisors:
-    """The threads that supervise tasks."""
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._changed = threading.Condition()
-
-    def start(self, name: str, run: Callable[[], None]) -> None:
-        """Run in a thread of its own."""
-
-        def counted() -> None:
-            try:
-                run()
-            finally:
-                with self._changed:
-                    self._count -= 1
-                    self._changed.notify_all()
-
-        with self._changed:
-            self._count += 1
-        threading.Thread(target=counted, name=name, daemon=True).start()
-
-    def join(self, timeout: float) -> bool:
-        """Wait until none is left; False when the time is over first."""
-        with self._changed:
-            return self._changed.wait_for(lambda: self._count == 0, timeout)

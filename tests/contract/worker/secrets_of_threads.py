@@ -49,6 +49,11 @@ def main() -> None:
     for each in threads:
         each.join()
     seen["settings are kept"] = bool(secrets_masker._secrets_masker().sensitive_variables_fields)
+    said = {"Password": "a", "token": ["b"], "plain": "c", "deep": {"api_key": "d"}}
+    seen["hidden by name"] = [secrets_masker.redact(said) for _ in range(2)]
+    seen["names asked once"] = (
+        secrets_masker._secrets_masker().should_hide_value_for_key.cache_info().hits > 0
+    )
     seen["left with the original"] = sorted(
         name
         for name, module in list(sys.modules.items())

@@ -11,7 +11,6 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import pairwise
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
+from msgspec.structs import replace
 
 from orrery.executor.dispatcher import Dispatcher, Finished, Job
 from orrery.executor.protocol import (
@@ -941,11 +941,11 @@ def test_an_agent_that_reads_slowly_gets_all_in_the_end_and_stops_nobody(
             news(dispatcher)
 
             peer.settimeout(PATIENCE_SECONDS)
-            lines, heard = Lines(), Counter[str]()
-            while heard["run"] < 20:
-                heard.update(message.type for message in lines.feed(peer.recv(100_000)))
+            lines, heard = Lines(), Counter[type]()
+            while heard[Run] < 20:
+                heard.update(type(message) for message in lines.feed(peer.recv(100_000)))
 
-    assert heard == {"hello": 1, "run": 20}
+    assert heard == {Hello: 1, Run: 20}
 
 
 # -- its own life ---------------------------------------------------------------------------------

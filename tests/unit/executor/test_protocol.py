@@ -81,7 +81,7 @@ MESSAGES: tuple[Message, ...] = (
 )
 
 
-@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message.type)
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
 def test_a_message_arrives_as_it_was_sent(message: Message) -> None:
     line = encode(message)
 
@@ -91,10 +91,16 @@ def test_a_message_arrives_as_it_was_sent(message: Message) -> None:
 
 
 def test_every_message_is_tried_above() -> None:
-    assert {message.type for message in MESSAGES} == set(protocol._TYPES)
+    assert {json.loads(encode(message))["type"] for message in MESSAGES} == set(protocol._DECODERS)
 
 
-@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message.type)
+def test_the_bytes_of_a_path_that_are_no_text_are_replaced() -> None:
+    message = Declined(id="a", reason="/dags/\udcff.py is gone")
+
+    assert decode(encode(message)) == Declined(id="a", reason="/dags/?.py is gone")
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
 def test_keys_of_a_newer_release_are_ignored(message: Message) -> None:
     said = json.loads(encode(message)) | {"invented_later": {"a": [1]}}
     if "usage" in said:
@@ -108,6 +114,10 @@ def test_keys_of_a_newer_release_are_ignored(message: Message) -> None:
 def test_what_an_older_release_does_not_say_has_its_default() -> None:
     assert decode(b'{"type":"hello","scheduler":"3"}') == Hello(scheduler="3")
     assert decode(b'{"type":"ended","id":"a","ending":"lost"}') == Ended(id="a", ending="lost")
+
+
+def test_an_ending_of_a_newer_release_is_an_end() -> None:
+    assert decode(b'{"type":"ended","id":"a","ending":"evicted"}') == Ended(id="a", ending="evicted")
 
 
 def test_a_message_of_a_newer_release_is_ignored() -> None:
