@@ -1,6 +1,7 @@
 """The zygote: a process that has imported what tasks import, and forks one child for each.
 
-It has one thread, runs no task itself, and ends with its agent. Run as `python -m orrery.worker.zygote
+It has one thread, runs no task itself, and ends with its agent. After each task it forks the next child
+ahead: see `spare`. Run as `python -m orrery.worker.zygote
 FD`; FD is its end of the channel. What it is told and tells:
 
     -> {"type": "preload", "bundle": [name, version] | null, "deny": [...]}
@@ -28,12 +29,15 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 from orrery.worker import channel, heap
+from orrery.worker.spare import Spare
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import NoReturn
 
 #: In the place of a task's id.
 _BRANCH = "branch"
+_SPARE = "spare"
 
 
 class Zygote:
@@ -42,6 +46,7 @@ class Zygote:
     def __init__(self, agent: socket.socket) -> None:
         self._agent = agent
         self._children: dict[int, str] = {}
+        self._spare: Spare | None = None
         self._is_retired = False
         self._woken, self._wake = socket.socketpair()
         self._woken.setblocking(False)
@@ -58,7 +63,10 @@ class Zygote:
         poll.register(self._agent, select.POLLIN)
         poll.register(self._woken, select.POLLIN)
         while not (self._is_retired and not self._children):
-            for fd, _ in poll.poll():
+            ready = poll.poll(self._spare and self._spare.seconds_left * 1000)
+            if self._spare and not self._spare.seconds_left:
+                self._drop_spare()
+            for fd, _ in ready:
                 if fd == self._woken.fileno():
                     with contextlib.suppress(BlockingIOError):
                         self._woken.recv(4096)
@@ -80,6 +88,7 @@ class Zygote:
                 self._branch(message, files)
             case "retire":
                 self._is_retired = True
+                self._drop_spare()
 
     def _preload(self, message: dict[str, Any]) -> None:
         from orrery.worker import preload  # noqa: PLC0415 - it imports Airflow
@@ -132,11 +141,16 @@ class Zygote:
             signal.signal(number, signal.SIG_DFL)
         for end in (self._agent, self._woken, self._wake):
             end.close()
+        self._drop_spare()
 
     def _fork(self, message: dict[str, Any], files: list[int]) -> None:
-        pid = os.fork()
-        if pid == 0:
-            self._become(message, files)
+        is_task = message["kind"] == "task"
+        if is_task and self._spare is not None and self._spare.give(message, files):
+            pid, self._spare = self._spare.pid, None
+        else:
+            pid = os.fork()
+            if pid == 0:
+                self._become(lambda: (message, files))
         for fd in files:
             os.close(fd)
         # As Airflow's supervisor does: the group exists whichever side runs first.
@@ -144,14 +158,40 @@ class Zygote:
             os.setpgid(pid, pid)
         self._children[pid] = message["id"]
         self._tell({"type": "forked", "id": message["id"], "pid": pid})
+        if is_task and not self._is_retired:
+            self._fork_spare()
 
-    def _become(self, message: dict[str, Any], files: list[int]) -> NoReturn:
-        """Be the child, to the end."""
+    def _fork_spare(self) -> None:
+        self._drop_spare()
+        ours, theirs = channel.pair()
+
+        def wait() -> tuple[dict[str, Any] | None, list[int]]:
+            ours.close()
+            _name_process(" (spare)", is_added=True)
+            with theirs:
+                return channel.receive(theirs)
+
+        pid = os.fork()
+        if pid == 0:
+            self._become(wait)
+        theirs.close()
+        self._children[pid] = _SPARE
+        self._spare = Spare(pid, ours)
+
+    def _drop_spare(self) -> None:
+        if self._spare is not None:
+            self._spare.close()
+            self._spare = None
+
+    def _become(self, find: Callable[[], tuple[dict[str, Any] | None, list[int]]]) -> NoReturn:
+        """Be the child, to the end; `find` returns what it is to do, None: nothing."""
         try:
             self._let_go()
             from orrery.worker import child  # noqa: PLC0415 - preloaded
 
-            child.run(message, files)
+            message, files = find()
+            if message is not None:
+                child.run(message, files)
         except BaseException:
             traceback.print_exc()
             os._exit(124)
@@ -165,8 +205,8 @@ class Zygote:
                 return
             if pid == 0:
                 return
-            if self._children.pop(pid, None) is None:
-                continue  # a descendant that a task left behind
+            if self._children.pop(pid, _SPARE) == _SPARE:
+                continue  # it had no task; or it is a descendant that a task left behind
             self._tell(
                 {
                     "type": "exited",
@@ -199,11 +239,11 @@ def main() -> None:
     Zygote(agent).serve()
 
 
-def _name_process(title: str) -> None:
+def _name_process(title: str, *, is_added: bool = False) -> None:
     with contextlib.suppress(ImportError):
-        from setproctitle import setproctitle  # noqa: PLC0415 - where Airflow is, it is
+        from setproctitle import getproctitle, setproctitle  # noqa: PLC0415 - where Airflow is, it is
 
-        setproctitle(title)
+        setproctitle(getproctitle() + title if is_added else title)
 
 
 if __name__ == "__main__":
