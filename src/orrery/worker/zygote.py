@@ -63,7 +63,7 @@ class Zygote:
         poll.register(self._agent, select.POLLIN)
         poll.register(self._woken, select.POLLIN)
         while not (self._is_retired and not self._children):
-            ready = poll.poll(self._spare and self._spare.seconds_left * 1000)
+            ready = poll.poll(self._spare.seconds_left * 1000 if self._spare else None)
             if self._spare and not self._spare.seconds_left:
                 self._drop_spare()
             for fd, _ in ready:

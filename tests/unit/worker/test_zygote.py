@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,6 +104,10 @@ def until(true: Callable[[], object]) -> None:
         time.sleep(0.005)
 
 
+def leads_its_group(pid: int) -> bool:
+    return os.getpgid(pid) == pid
+
+
 def test_the_first_task_is_forked_when_it_comes_and_the_next_one_was_before(
     zygotes: Callable[[], Played],
 ) -> None:
@@ -134,7 +139,7 @@ def test_a_task_leads_its_process_group_whether_it_was_a_spare_or_not(zygotes: C
 
     for name in ("a", "b"):
         pid, _, _ = zygote.fork(name)
-        until(lambda pid=pid: os.getpgid(pid) == pid)
+        until(partial(leads_its_group, pid))
 
 
 def test_a_spare_that_is_not_needed_ends(zygotes: Callable[[float], Played]) -> None:
