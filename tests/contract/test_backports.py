@@ -37,6 +37,7 @@ SOURCES = {
     },
     "airflow.dag_processing.manager": {
         "DagFileProcessorManager._service_processor_sockets": "060eadcb06a47352",
+        "DagFileProcessorManager._run_parsing_loop": "95ec97abc767b66d",
     },
     "airflow.dag_processing.processor": {
         "DagFileProcessorProcess.is_ready": "ceba9d7a033f54eb",
@@ -61,6 +62,7 @@ print("ANSWER" + json.dumps({{m: {{p: digest(m, p) for p in paths}} for m, paths
 WRAPPED = """
 import importlib, json
 from airflow.sdk.execution_time.supervisor import WatchedSubprocess
+from airflow.dag_processing.manager import DagFileProcessorManager
 from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
 print("ANSWER" + json.dumps([
     hasattr(method, "__orrery_early_fix__")
@@ -68,6 +70,7 @@ print("ANSWER" + json.dumps([
         WatchedSubprocess._register_pipe_readers,
         WatchedSubprocess._check_subprocess_exit,
         SchedulerJobRunner.process_executor_events,
+        DagFileProcessorManager._service_processor_sockets,
     )
 ]))
 """
@@ -114,14 +117,15 @@ def test_the_versions_here_are_those_of_the_fixes() -> None:
 
 
 def test_the_fixes_reach_airflow_also_without_our_defaults(tmp_path: Path) -> None:
-    assert run(tmp_path, "-c", WRAPPED) == [True, True, True]
-    assert run(tmp_path, "-c", WRAPPED, ORRERY_DEFAULTS="off") == [True, True, True]
+    assert run(tmp_path, "-c", WRAPPED) == [True, True, True, True]
+    assert run(tmp_path, "-c", WRAPPED, ORRERY_DEFAULTS="off") == [True, True, True, True]
 
 
 def test_each_fix_can_be_left_out(tmp_path: Path) -> None:
-    assert run(tmp_path, "-c", WRAPPED, fixes="off") == [False, False, False]
-    assert run(tmp_path, "-c", WRAPPED, fixes="task-exit") == [False, False, True]
-    assert run(tmp_path, "-c", WRAPPED, fixes="stale-success") == [True, True, False]
+    assert run(tmp_path, "-c", WRAPPED, fixes="off") == [False, False, False, False]
+    assert run(tmp_path, "-c", WRAPPED, fixes="task-exit") == [False, False, True, True]
+    assert run(tmp_path, "-c", WRAPPED, fixes="stale-success") == [True, True, False, True]
+    assert run(tmp_path, "-c", WRAPPED, fixes="processor-pace") == [True, True, True, False]
 
 
 MISSED = {
@@ -167,4 +171,22 @@ def test_with_the_fix_a_stale_success_is_ignored_and_a_real_mismatch_still_fails
     assert run(tmp_path, str(PROGRAMS / "deferral.py"), fixes="on") == ALIKE | {
         "resumed_and_queued": ["queued", "queued"],
         "resumed_and_running": ["running", "running"],
+    }
+
+
+#: Airflow's own: a round that comes late waits no more, one that was woken waits what is left of a second.
+PACE = str(PROGRAMS / "parsing_pace.py")
+
+
+def test_without_the_fix_every_other_round_of_the_dag_processor_does_not_wait(tmp_path: Path) -> None:
+    waits = run(tmp_path, PACE, fixes="off")
+
+    assert waits["nothing_happens"] == [0, 0.75, 0, 0.75, 0, 0.75, 0, 0.75]
+
+
+def test_with_the_fix_each_round_waits_for_what_is_left_of_a_second(tmp_path: Path) -> None:
+    assert run(tmp_path, PACE, fixes="on") == {
+        "nothing_happens": [0] + [0.75] * 7,
+        "woken_in_each_round": [0] + [0.75] * 7,
+        "a_round_of_three_seconds": [0, 0.75, 0.75, 0, 0.75, 0.75, 0.75, 0.75],
     }

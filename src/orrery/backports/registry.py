@@ -49,6 +49,12 @@ FIXES = (
         distribution="apache-airflow-core",
         versions=("3.3.2",),
     ),
+    Fix(
+        id="processor-pace",
+        target="airflow.dag_processing.manager",
+        distribution="apache-airflow-core",
+        versions=("3.3.2",),
+    ),
 )
 
 
