@@ -5,12 +5,12 @@ Airflow reads this file again as soon as it changes: so it waits empty until its
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import DAG, chain
 
-#: Minute and hour, as cron says them; None: there are no DAGs.
+#: When they are due, in ISO format; None: there are no DAGs.
 DUE: str | None = None
 DAGS = 200
 TASKS = 10
@@ -20,11 +20,12 @@ def noop() -> None:
     pass
 
 
-def storm(number: int, due: str) -> DAG:
+def storm(number: int, due: datetime) -> DAG:
     with DAG(
         f"bench_storm_{number:03}",
-        schedule=f"{due} * * *",
-        start_date=datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=1),
+        schedule=f"{due.minute} {due.hour} * * *",
+        # Not earlier: yesterday's run would be due at once.
+        start_date=due,
         catchup=False,
         is_paused_upon_creation=False,
         max_active_tasks=1000,
@@ -36,4 +37,4 @@ def storm(number: int, due: str) -> DAG:
 
 if DUE is not None:
     for number in range(DAGS):
-        globals()[f"bench_storm_{number:03}"] = storm(number, DUE)
+        globals()[f"bench_storm_{number:03}"] = storm(number, datetime.fromisoformat(DUE))

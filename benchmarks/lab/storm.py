@@ -25,7 +25,9 @@ def storm(side: Running) -> Figures:
     """From the minute in which all are due to the end of the last run."""
     due = due_minute(datetime.now(UTC) + _NOTICE)
     text = (DAG_FILES / _FILE).read_text()
-    (side.dags / _FILE).write_text(text.replace("DUE: str | None = None", f'DUE: str | None = "{due:%M %H}"'))
+    (side.dags / _FILE).write_text(
+        text.replace("DUE: str | None = None", f'DUE: str | None = "{due.isoformat()}"')
+    )
     try:
         wait_for_dags(side, [f"bench_storm_{n:03}" for n in range(_DAGS)])
         left = (due - datetime.now(UTC)).total_seconds()

@@ -43,7 +43,9 @@ _MANY = 16
 #: After a loop that has queued something. Most often its end is what happens next; the loop that stock
 #: Airflow makes at once finds nothing.
 _SECOND_LOOK_SECONDS = 0.2
-#: While the nodes are full, looking for more work is not urgent; each look reads every task of a run.
+#: While the nodes are full, looking for more work is not urgent; each look reads every task of a run. So
+#: the pause is this much longer than the last look took, and at least so long.
+_FULL_PAUSE_FACTOR = 4
 _FULL_PAUSE_SECONDS = 0.25
 _LOOK_SECONDS = 0.02
 #: After a turn that started nothing: so much longer than it took, within these bounds. Many tasks of one run
@@ -91,6 +93,8 @@ class PackingExecutor(BaseExecutor):  # type: ignore[misc]
         self._turns: Turns | None = None
         #: Of what was queued since the last look.
         self._added_runs: set[tuple[str, str]] = set()
+        self._loop_began = time.monotonic()
+        self._loop_took = 0.0
 
     # -- life -------------------------------------------------------------------------------------
 
@@ -115,6 +119,7 @@ class PackingExecutor(BaseExecutor):  # type: ignore[misc]
 
     def loop_begins(self, runner: Any) -> None:
         """Learn whose executor this is. With another executor beside it, only the scheduler may choose."""
+        self._loop_began = time.monotonic()
         if self._turns is None and len(runner.executors) == 1:
             self._turns = Turns(runner)
             scheduler_compat.settle_memory()
@@ -204,6 +209,7 @@ class PackingExecutor(BaseExecutor):  # type: ignore[misc]
 
     def sync(self) -> None:
         """Take the news; when there is nothing to do, sleep until something happens."""
+        self._loop_took = time.monotonic() - self._loop_began
         self._take_news()
         added, runs = self._reset_added()
         if self.event_buffer or (added >= _MANY and not self._queue_rest(runs)):
@@ -277,7 +283,8 @@ class PackingExecutor(BaseExecutor):  # type: ignore[misc]
 
     def _pause_when_full(self) -> None:
         if self._dispatcher.counts()[0]:
-            self._rest(_FULL_PAUSE_SECONDS, until_room=True)
+            pause = max(_FULL_PAUSE_FACTOR * self._loop_took, _FULL_PAUSE_SECONDS)
+            self._rest(min(pause, _LONGEST_SLEEP_SECONDS), until_room=True)
 
     def _rest(self, seconds: float, *, until_room: bool = False) -> None:
         """Let time pass, but for news that the scheduler has to judge, or until nothing waits for room."""

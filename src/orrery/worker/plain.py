@@ -192,9 +192,16 @@ class _File:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
         }
 
+        #: What statements have assigned items of, by identity.
+        self._assigned_to: set[int] = set()
+
     def problems(self) -> Iterator[NotPlain]:
         for node in self._executed(self._tree.body):
-            if isinstance(node, ast.Call):
+            if isinstance(node, ast.Assign):
+                self._assigned_to |= {
+                    id(each.value) for each in node.targets if isinstance(each, ast.Subscript)
+                }
+            elif isinstance(node, ast.Call):
                 yield from self._of_call(node)
             elif isinstance(node, ast.Name | ast.Attribute):
                 yield from self._of_name(node)
@@ -213,6 +220,8 @@ class _File:
         root = name.partition(".")[0]
         if root in self._own or root in self._locals or root == "__doc__" or _is_exception(name):
             return
+        if name == "globals" and id(node) in self._assigned_to:
+            return  # `globals()[name] = dag`: like any other variable, it holds what was judged
         if name.startswith(_KNOWN) or name in _KNOWN_BUILTINS:
             return
         yield NotPlain(line=node.lineno, reason=f"it calls {name}()")
