@@ -174,7 +174,6 @@ def test_with_the_fix_a_stale_success_is_ignored_and_a_real_mismatch_still_fails
     }
 
 
-#: Airflow's own: a round that comes late waits no more, one that was woken waits what is left of a second.
 PACE = str(PROGRAMS / "parsing_pace.py")
 
 

@@ -191,17 +191,18 @@ class _File:
             for node in ast.walk(tree)
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
         }
-
-        #: What statements have assigned items of, by identity.
-        self._assigned_to: set[int] = set()
+        #: What statements assign items of, by identity.
+        self._assigned_to = {
+            id(target.value)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Assign)
+            for target in node.targets
+            if isinstance(target, ast.Subscript)
+        }
 
     def problems(self) -> Iterator[NotPlain]:
         for node in self._executed(self._tree.body):
-            if isinstance(node, ast.Assign):
-                self._assigned_to |= {
-                    id(each.value) for each in node.targets if isinstance(each, ast.Subscript)
-                }
-            elif isinstance(node, ast.Call):
+            if isinstance(node, ast.Call):
                 yield from self._of_call(node)
             elif isinstance(node, ast.Name | ast.Attribute):
                 yield from self._of_name(node)

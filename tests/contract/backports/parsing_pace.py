@@ -26,10 +26,16 @@ class Clock:
         return self.now
 
 
+class Quiet:
+    """A log that nobody reads."""
+
+    def info(self, *_: object) -> None: ...
+
+
 class Manager:
     """What the loop calls, but for the wait."""
 
-    log: Any = None
+    log = Quiet()
     max_runs = ROUNDS
     _file_queue = ("a file",)
 
@@ -58,16 +64,9 @@ class Manager:
         return lambda *_, **__: None
 
 
-class Quiet:
-    """A log that nobody reads."""
-
-    def info(self, *_: object) -> None: ...
-
-
 def waits(wakes: dict[int, float] | None = None, work: dict[int, float] | None = None) -> list[float]:
     clock = Clock()
     manager = Manager(clock, wakes or {}, work or {})
-    manager.log = Quiet()
     original, time.monotonic = time.monotonic, clock.monotonic
     try:
         DagFileProcessorManager._run_parsing_loop(manager)

@@ -145,9 +145,10 @@ def test_a_task_leads_its_process_group_whether_it_was_a_spare_or_not(zygotes: C
 def test_a_spare_that_is_not_needed_ends(zygotes: Callable[[float], Played]) -> None:
     zygote = zygotes(0.2)
     pid, _, _ = zygote.fork("a")
+    # It does one thing after the other: now the spare has been forked, and may have ended already.
+    other, _, _ = zygote.fork("callback", kind="workload")
 
-    until(lambda: zygote.spares(pid))
-    until(lambda: not zygote.spares(pid))
+    until(lambda: not zygote.spares(pid, other))
 
     another, _, _ = zygote.fork("b")
     assert another != pid
