@@ -214,18 +214,6 @@ def test_the_childs_entry_takes_what_we_hand_over(supervisor: Any) -> None:
     assert parameters(supervisor._make_process_nondumpable) == []
 
 
-def test_the_client_takes_a_transport(supervisor: Any) -> None:
-    import httpx
-
-    class Silent(httpx.BaseTransport):
-        pass
-
-    found = compat.client("http://127.0.0.1:1/execution/", "a.b.c", Silent())
-
-    assert isinstance(found._transport, Silent)
-    assert str(found.base_url) == "http://127.0.0.1:1/execution/"
-
-
 def test_what_a_task_needs_can_be_preloaded() -> None:
     optional = {"airflow.lineage.hook"}
 

@@ -36,7 +36,7 @@ from orrery.worker.wire import Wire
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,8 @@ class _Waiting:
 
     call: Call
     task: str
-    request: httpx.Request
+    #: Its parts in seconds, None: without end; as in `httpx.Request.extensions`.
+    timeouts: Mapping[str, float | None]
     is_lazy: bool = False
     due: float = 0.0
     attempts: int = 0
@@ -80,8 +81,8 @@ class _Waiting:
         self.settled.set()
 
 
-def _log_late_failure(request: httpx.Request, reason: str) -> None:
-    log.warning("%s %s failed after it was answered: %s", request.method, request.url.path, reason)
+def _log_late_failure(call: Call, reason: str) -> None:
+    log.warning("%s %s failed after it was answered: %s", call.method, call.path, reason)
 
 
 class BatchTransport(httpx.BaseTransport):
@@ -96,7 +97,7 @@ class BatchTransport(httpx.BaseTransport):
         *,
         verify: ssl.SSLContext | bool = True,
         senders: int = 2,
-        on_late_failure: Callable[[httpx.Request, str], None] = _log_late_failure,
+        on_late_failure: Callable[[Call, str], None] = _log_late_failure,
     ) -> None:
         self._base = httpx.URL(execution_api_url.rstrip("/") + "/")
         self._batch_url = _batch_url(self._base)
@@ -132,32 +133,51 @@ class BatchTransport(httpx.BaseTransport):
         finally:
             self._thread.is_lazy = False
 
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Let this thread's calls travel by themselves."""
+        self._thread.is_alone = True
+        try:
+            yield
+        finally:
+            self._thread.is_alone = False
+
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Answer one request of a client.
 
         Raises:
             httpx.TransportError: as `httpx.HTTPTransport` does.
         """
-        call = self._call(request)
-        task = _task(request)
-        if call is None:
-            if request.method not in ("GET", "HEAD"):
-                self._drain(task)
-            return self._direct.handle_request(request)
+        call = None if getattr(self._thread, "is_alone", False) else self._call(request)
+        if call is not None:
+            try:
+                response = self.ask(call, request.extensions.get("timeout", {}))
+            except httpx.TransportError as error:
+                error.request = request
+                raise
+            if response is not None:
+                return response
+        if request.method not in ("GET", "HEAD"):
+            self._drain(_subject(request.headers.get("authorization", "")))
+        return self._direct.handle_request(request)
+
+    def ask(self, call: Call, timeouts: Mapping[str, float | None]) -> httpx.Response | None:
+        """Let a call travel in a batch; return its answer, None if it must be made by itself.
+
+        Raises:
+            httpx.TransportError: as `httpx.HTTPTransport` does, but without a request.
+        """
         is_lazy = getattr(self._thread, "is_lazy", False)
-        waiting = _Waiting(call, task, request, is_lazy=is_lazy)
+        task = _subject(call.headers.get("authorization", ""))
+        waiting = _Waiting(call, task, timeouts, is_lazy=is_lazy)
         if is_lazy:
             waiting.due = time.monotonic() + LAZY_SECONDS
-            if self._enqueue(waiting):
-                return httpx.Response(201, json={"message": "accepted"})
-        elif self._enqueue(waiting):
+            return httpx.Response(201, content=b'{"message":"accepted"}') if self._enqueue(waiting) else None
+        if self._enqueue(waiting):
             self._wait(waiting)
-        if isinstance(waiting.outcome, httpx.Response):
-            return waiting.outcome
         if isinstance(waiting.outcome, Exception):
             raise waiting.outcome
-        self._drain(task)
-        return self._direct.handle_request(request)
+        return waiting.outcome if isinstance(waiting.outcome, httpx.Response) else None
 
     def close(self) -> None:
         """Do nothing: one task's client ends, the others go on."""
@@ -173,7 +193,7 @@ class BatchTransport(httpx.BaseTransport):
         with self._changed:
             left, self._queue = self._queue, []
         for waiting in left:
-            waiting.settle(httpx.CloseError("the transport was shut down", request=waiting.request))
+            waiting.settle(httpx.CloseError("the transport was shut down"))
         self._direct.close()
 
     def _call(self, request: httpx.Request) -> Call | None:
@@ -189,6 +209,15 @@ class BatchTransport(httpx.BaseTransport):
             return None
         headers = {name.lower(): value for name, value in request.headers.items() if name.lower() in HEADERS}
         return Call(request.method, own, headers, request.read())
+
+    def _request(self, call: Call) -> httpx.Request:
+        return httpx.Request(
+            call.method,
+            self._base.copy_with(raw_path=self._base.raw_path + call.path.encode("ascii")),
+            headers=call.headers,
+            content=call.body,
+            extensions={"timeout": dict.fromkeys(("connect", "read", "write", "pool"), _LONGEST_SECONDS)},
+        )
 
     def _enqueue(self, waiting: _Waiting) -> bool:
         """Queue a call; False if there is no batching now."""
@@ -220,7 +249,7 @@ class BatchTransport(httpx.BaseTransport):
                 self._queue.remove(waiting)
         if not waiting.settled.is_set():
             error = httpx.PoolTimeout if was_queued else httpx.ReadTimeout
-            waiting.settle(error("no answer to a batched call in time", request=waiting.request))
+            waiting.settle(error("no answer to a batched call in time"))
 
     def _drain(self, task: str) -> None:
         """Let a task's lazy calls go first, so that its calls arrive in their order."""
@@ -318,7 +347,7 @@ class BatchTransport(httpx.BaseTransport):
 
     def _make_late(self, waiting: _Waiting) -> None:
         try:
-            response = self._direct.handle_request(waiting.request)
+            response = self._direct.handle_request(self._request(waiting.call))
             self._settle(waiting, response.status_code, {}, response.read())
         except (httpx.TransportError, OSError) as error:
             self._fail_lazy(waiting, repr(error))
@@ -331,7 +360,7 @@ class BatchTransport(httpx.BaseTransport):
                 self._fail_lazy(waiting, repr(error))
             else:
                 # An exception belongs to one caller: it collects that caller's traceback.
-                waiting.settle(type(error)(str(error), request=waiting.request))
+                waiting.settle(type(error)(str(error)))
 
     def _fail_lazy(self, waiting: _Waiting, reason: str) -> None:
         """Send a lazy call again before anything else of its task's, or give up."""
@@ -346,13 +375,13 @@ class BatchTransport(httpx.BaseTransport):
 
     def _tell(self, waiting: _Waiting, reason: str) -> None:
         try:
-            self._on_late_failure(waiting.request, reason)
+            self._on_late_failure(waiting.call, reason)
         except Exception:
             log.exception("The failure of a lazy call could not be told")
 
 
 def airflow_transport(
-    execution_api_url: str, *, on_late_failure: Callable[[httpx.Request, str], None] = _log_late_failure
+    execution_api_url: str, *, on_late_failure: Callable[[Call, str], None] = _log_late_failure
 ) -> BatchTransport:
     """Make a transport with the certificates that Airflow's own client uses (`[api] ssl_cert` and others)."""
     # Airflow costs half a second to import, and its agent has it already.
@@ -377,17 +406,12 @@ def _batch_url(execution: httpx.URL) -> httpx.URL | None:
 
 
 def _timeouts(batch: Sequence[_Waiting]) -> dict[str, float]:
-    asked: list[dict[str, float | None]] = [
-        waiting.request.extensions.get("timeout", {}) for waiting in batch
-    ]
     return {
-        name: max(_LONGEST_SECONDS if (given := each.get(name)) is None else given for each in asked)
+        name: max(
+            _LONGEST_SECONDS if (given := waiting.timeouts.get(name)) is None else given for waiting in batch
+        )
         for name in ("connect", "read", "write", "pool")
     }
-
-
-def _task(request: httpx.Request) -> str:
-    return _subject(request.headers.get("authorization", ""))
 
 
 @lru_cache(maxsize=4096)

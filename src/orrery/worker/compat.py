@@ -181,11 +181,6 @@ def forget_secrets() -> None:
     reset_secrets_masker()
 
 
-def client(server: str, token: str, transport: httpx.BaseTransport) -> Client:
-    """Return Airflow's client of the execution API, for one task, over a transport that all share."""
-    return Client(base_url=server, token=token, transport=transport)
-
-
 def is_ordinary(workload: Any) -> bool:
     """Tell whether a task is Python's to run: a queue may be mapped to another language's coordinator."""
     from airflow.sdk.execution_time.coordinator import (  # noqa: PLC0415

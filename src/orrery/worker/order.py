@@ -119,10 +119,11 @@ class Order:
 
     def _supervise(self, workload: Any) -> tuple[Ending, str]:
         from orrery.worker.task import SupervisedTask  # noqa: PLC0415 - it imports Airflow
+        from orrery.worker.task_client import TaskClient  # noqa: PLC0415 - so does this
 
         key = (workload.bundle_info.name, workload.bundle_info.version)
         file = os.fspath(workload.dag_rel_path)
-        client = compat.client(self._server, workload.token, self._transport)
+        client = TaskClient(base_url=self._server, token=workload.token, transport=self._transport)
         compat.forget_secrets()
         with compat.task_log(workload.log_path, client) as logger:
             try:
