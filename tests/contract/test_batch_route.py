@@ -280,6 +280,13 @@ def test_a_row_that_somebody_holds_delays_no_other_call(told: Any) -> None:
     assert left == [1, 2]
 
 
+def test_no_task_ends_well_whose_xcom_is_not_stored(told: Any) -> None:
+    statuses, states = told["dependent"]
+
+    assert statuses == [201, 204, 201, 400, 421, 422, 421, 201, 421]
+    assert states == ["success", "running", "running", "running"]
+
+
 def test_what_is_no_batch_is_refused(told: Any) -> None:
     assert told["refusals"] == {
         "not a batch": 400,

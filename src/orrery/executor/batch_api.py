@@ -30,6 +30,7 @@ from structlog.contextvars import bind_contextvars
 from orrery.executor import batch_compat as compat
 from orrery.executor import batch_sets
 from orrery.executor.batch_protocol import (
+    KEEPS_ORDER,
     MEDIA_TYPE,
     NOT_BATCHED,
     PATH,
@@ -38,6 +39,7 @@ from orrery.executor.batch_protocol import (
     MalformedBatchError,
     calls,
     pack,
+    subject,
 )
 
 if TYPE_CHECKING:
@@ -82,7 +84,7 @@ class BatchApplication:
             else:
                 compat.ensure_shortcut(scope["app"], f"/{PATH}", self)
                 answers = await Batch(execution, scope, asked).answers()
-                response = Response(pack(answers), media_type=MEDIA_TYPE)
+                response = Response(pack(answers), headers=KEEPS_ORDER, media_type=MEDIA_TYPE)
         await response(scope, receive, send)
 
 
@@ -135,6 +137,8 @@ class Batch:
         self._scope = scope
         self._asked = asked
         self._answers: dict[int, Answer] = {}
+        #: Tasks whose later calls are given back: an XCom was not stored, or a call was given back.
+        self._halted: set[str] = set()
 
     async def answers(self) -> list[Answer]:
         """Do all calls and return their answers, in their order."""
@@ -142,18 +146,28 @@ class Batch:
             self._answers |= await batch_sets.answers(
                 self._asked, services, patience=LONGEST_LOCK_WAIT_SECONDS, version=_VERSION
             )
-            checked = []
+            checked: list[_Checked] = []
+            pushing: set[str] = set()
             for number in range(len(self._asked)):
+                task = self._task(number)
                 if number in self._answers:
+                    continue
+                if task in self._halted:
+                    self._give_back(number)
                     continue
                 try:
                     call = await self._check(number, services)
                 except compat.IrregularCallError:
-                    await self._alone(number)
+                    if task in pushing:
+                        self._give_back(number)
+                    else:
+                        await self._alone(number)
                     continue
                 if compat.registers_assets(call.body):
-                    self._answers[number] = _NOT_BATCHED
+                    self._give_back(number)
                 else:
+                    if self._is_xcom(number):
+                        pushing.add(task)
                     checked.append(call)
             # Rows are locked in one order in every batch; calls of one task stay in theirs.
             checked.sort(key=lambda call: str(call.token.id))
@@ -210,13 +224,14 @@ class Batch:
         await self._together(checked[: broken.position], services)
         call, rest = checked[broken.position], checked[broken.position + 1 :]
         if broken.has_waited:
-            # Its caller may wait for the row; the others' answers must not. What follows it goes with it.
-            given_back = [call, *(each for each in rest if each.token.id == call.token.id)]
-            self._answers |= dict.fromkeys((each.number for each in given_back), _NOT_BATCHED)
-            rest = [each for each in rest if each.token.id != call.token.id]
+            # Its caller may wait for the row; the others' answers must not.
+            self._give_back(call.number)
         else:
             await self._alone(call.number)
-        await self._together(rest, services)
+        for each in rest:
+            if self._task(each.number) in self._halted:
+                self._give_back(each.number)
+        await self._together([each for each in rest if each.number not in self._answers], services)
 
     def _transaction(
         self, checked: Sequence[_Checked], services: Any
@@ -238,8 +253,21 @@ class Batch:
             outer.commit()
         return answers, None
 
+    def _task(self, number: int) -> str:
+        return subject(self._asked[number].headers)
+
+    def _is_xcom(self, number: int) -> bool:
+        return self._asked[number].path.startswith("xcoms/")
+
+    def _give_back(self, number: int) -> None:
+        self._answers[number] = _NOT_BATCHED
+        self._halted.add(self._task(number))
+
     async def _alone(self, number: int) -> None:
         """Let Airflow's single route answer, as if the call had come by itself."""
+        if self._task(number) in self._halted:
+            self._give_back(number)
+            return
         asked = self._asked[number]
         path, query = _split(asked.path)
         base = self._scope.get("app_root_path", self._scope.get("root_path", "")) + compat.MOUNTED_AT
@@ -253,7 +281,9 @@ class Batch:
             "headers": _raw(asked.headers),
             "state": {},
         }
-        self._answers[number] = await _ask(self._execution, scope, asked.body)
+        answer = self._answers[number] = await _ask(self._execution, scope, asked.body)
+        if answer.status >= 400 and self._is_xcom(number):
+            self._halted.add(self._task(number))
 
 
 def _split(path: str) -> tuple[str, bytes]:

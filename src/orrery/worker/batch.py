@@ -8,20 +8,18 @@ company. Any other call goes its own way. So does everything for a minute when t
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import json
 import logging
 import threading
 import time
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import httpx
 
 from orrery.executor.batch_protocol import (
     HEADERS,
+    KEEPS_ORDER,
     MEDIA_TYPE,
     MOST_CALLS,
     NOT_BATCHED,
@@ -31,6 +29,7 @@ from orrery.executor.batch_protocol import (
     answers,
     is_batchable,
     pack,
+    subject,
 )
 from orrery.worker.wire import Wire
 
@@ -42,12 +41,17 @@ log = logging.getLogger(__name__)
 
 #: A lazy call that no other call of its task took along leaves after this time.
 LAZY_SECONDS = 0.25
+#: So does one of which the task's next call depends: others may soon look for what it brings.
+VITAL_SECONDS = 0.02
 
 #: After the server turned out to have no batch route it is asked again.
 RETRY_BATCHING_SECONDS = 60.0
 
 #: How often a lazy call is sent again when the server is away; then its failure is told.
 _LAZY_ATTEMPTS = 6
+
+#: Failures of vital calls whose tasks have not asked again, at most; the oldest are forgotten.
+_MOST_FAILURES = 1000
 
 #: The wait of a caller who named no timeout.
 _LONGEST_SECONDS = 60.0
@@ -62,6 +66,10 @@ _BATCH_HEADERS = {"content-type": MEDIA_TYPE, "accept-encoding": "identity"}
 _SINGLE = "single"
 
 
+class LazyCallError(Exception):
+    """A call that was answered before it was made could not be made."""
+
+
 @dataclass(eq=False, slots=True)
 class _Waiting:
     """A call in the queue, and the caller who waits for it (nobody, if it is lazy)."""
@@ -71,6 +79,8 @@ class _Waiting:
     #: Its parts in seconds, None: without end; as in `httpx.Request.extensions`.
     timeouts: Mapping[str, float | None]
     is_lazy: bool = False
+    #: Lazy, and what its task asks next must not be done if this has failed.
+    is_vital: bool = False
     due: float = 0.0
     attempts: int = 0
     outcome: httpx.Response | Exception | str = _SINGLE
@@ -118,20 +128,27 @@ class BatchTransport(httpx.BaseTransport):
         self._is_closed = False
         self._batches_again_at = 0.0
         self._senders: list[threading.Thread] = []
+        # Of these two each use is a single step.
+        self._keeps_order = False
+        self._failures: dict[str, str] = {}
         self._most_senders = senders
 
     @contextlib.contextmanager
-    def lazy(self) -> Iterator[None]:
+    def lazy(self, *, is_vital: bool = False) -> Iterator[None]:
         """Answer this thread's batchable calls with 201 at once; each travels with its task's next call.
 
-        Its failure, if any, is told to `on_late_failure`. While the server has no batch route, calls are
-        made as ever.
+        If one fails that is vital, the task's next call raises LazyCallError and is not made; the failure of
+        another is told to `on_late_failure`. While the server has no batch route, or one that may do what
+        follows a refused call, calls are made as ever.
         """
-        self._thread.is_lazy = True
+        if is_vital and not self._keeps_order:
+            yield
+            return
+        self._thread.laziness = VITAL_SECONDS if is_vital else LAZY_SECONDS
         try:
             yield
         finally:
-            self._thread.is_lazy = False
+            self._thread.laziness = None
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
@@ -147,6 +164,7 @@ class BatchTransport(httpx.BaseTransport):
 
         Raises:
             httpx.TransportError: as `httpx.HTTPTransport` does.
+            LazyCallError: a call before it has failed.
         """
         call = None if getattr(self._thread, "is_alone", False) else self._call(request)
         if call is not None:
@@ -157,8 +175,9 @@ class BatchTransport(httpx.BaseTransport):
                 raise
             if response is not None:
                 return response
-        if request.method not in ("GET", "HEAD"):
-            self._drain(_subject(request.headers.get("authorization", "")))
+        task = subject(request.headers)
+        self._drain(task, is_read=request.method in ("GET", "HEAD"))
+        self._check_vital(task)
         return self._direct.handle_request(request)
 
     def ask(self, call: Call, timeouts: Mapping[str, float | None]) -> httpx.Response | None:
@@ -166,15 +185,19 @@ class BatchTransport(httpx.BaseTransport):
 
         Raises:
             httpx.TransportError: as `httpx.HTTPTransport` does, but without a request.
+            LazyCallError: a call before it has failed.
         """
-        is_lazy = getattr(self._thread, "is_lazy", False)
-        task = _subject(call.headers.get("authorization", ""))
-        waiting = _Waiting(call, task, timeouts, is_lazy=is_lazy)
-        if is_lazy:
-            waiting.due = time.monotonic() + LAZY_SECONDS
+        laziness: float | None = getattr(self._thread, "laziness", None)
+        task = subject(call.headers)
+        waiting = _Waiting(call, task, timeouts, is_lazy=laziness is not None)
+        if laziness is not None:
+            waiting.is_vital = laziness == VITAL_SECONDS
+            waiting.due = time.monotonic() + laziness
             return httpx.Response(201, content=b'{"message":"accepted"}') if self._enqueue(waiting) else None
+        self._check_vital(task)
         if self._enqueue(waiting):
             self._wait(waiting)
+            self._check_vital(task)
         if isinstance(waiting.outcome, Exception):
             raise waiting.outcome
         return waiting.outcome if isinstance(waiting.outcome, httpx.Response) else None
@@ -251,16 +274,26 @@ class BatchTransport(httpx.BaseTransport):
             error = httpx.PoolTimeout if was_queued else httpx.ReadTimeout
             waiting.settle(error("no answer to a batched call in time"))
 
-    def _drain(self, task: str) -> None:
-        """Let a task's lazy calls go first, so that its calls arrive in their order."""
+    def _drain(self, task: str, *, is_read: bool = False) -> None:
+        """Let a task's lazy calls go first, so that its calls arrive in their order.
+
+        For what is only read those matter that bring what may be read.
+        """
+        if not self._lazy_ones:
+            return
         with self._changed:
-            ours = [waiting for waiting in self._lazy_ones if waiting.task == task]
+            ours = [each for each in self._lazy_ones if each.task == task and (each.is_vital or not is_read)]
             for waiting in ours:
                 waiting.due = 0.0
             if ours:
                 self._changed.notify()
         for waiting in ours:
             waiting.settled.wait(_LONGEST_SECONDS)
+
+    def _check_vital(self, task: str) -> None:
+        """Raise LazyCallError, once, if a vital call of the task has failed."""
+        if self._failures and (reason := self._failures.pop(task, None)) is not None:
+            raise LazyCallError(reason)
 
     def _send_until_closed(self) -> None:
         with contextlib.closing(Wire(self._batch_url or self._base, context=self._context)) as wire:
@@ -309,6 +342,7 @@ class BatchTransport(httpx.BaseTransport):
             self._fail(batch, error)
             return
         if status == 200:
+            self._keeps_order = KEEPS_ORDER.items() <= headers.items()
             try:
                 found = answers(body, expected=len(batch))
             except MalformedBatchError as error:
@@ -339,11 +373,11 @@ class BatchTransport(httpx.BaseTransport):
             threading.Thread(target=self._make_late, args=(waiting,), daemon=True).start()
             return
         if status >= 500:
-            self._fail_lazy(waiting, f"HTTP {status}")
-        else:
-            waiting.settle(httpx.Response(status))
-            if status >= 400:
-                self._tell(waiting, f"HTTP {status}: {body[:500].decode(errors='replace')}")
+            self._fail_lazy(waiting, _words(status, body))
+            return
+        if status >= 400:
+            self._tell(waiting, _words(status, body))
+        waiting.settle(httpx.Response(status))
 
     def _make_late(self, waiting: _Waiting) -> None:
         try:
@@ -370,10 +404,15 @@ class BatchTransport(httpx.BaseTransport):
                 waiting.due = time.monotonic() + LAZY_SECONDS * 2**waiting.attempts
                 self._queue.insert(0, waiting)
                 return
-        waiting.settle(httpx.TransportError(reason))
         self._tell(waiting, reason)
+        waiting.settle(httpx.TransportError(reason))
 
     def _tell(self, waiting: _Waiting, reason: str) -> None:
+        if waiting.is_vital:
+            while len(self._failures) > _MOST_FAILURES:
+                self._failures.pop(next(iter(self._failures)), None)
+            self._failures[waiting.task] = f"{waiting.call.method} {waiting.call.path} failed: {reason}"
+            return
         try:
             self._on_late_failure(waiting.call, reason)
         except Exception:
@@ -397,6 +436,10 @@ def airflow_transport(
     return BatchTransport(execution_api_url, verify=context, on_late_failure=on_late_failure)
 
 
+def _words(status: int, body: bytes) -> str:
+    return f"HTTP {status}: {body[:500].decode(errors='replace')}".removesuffix(": ")
+
+
 def _batch_url(execution: httpx.URL) -> httpx.URL | None:
     """Return the batch route beside an execution API, or None where that is not Airflow's usual place."""
     path = execution.path
@@ -412,13 +455,3 @@ def _timeouts(batch: Sequence[_Waiting]) -> dict[str, float]:
         )
         for name in ("connect", "read", "write", "pool")
     }
-
-
-@lru_cache(maxsize=4096)
-def _subject(authorization: str) -> str:
-    """Return whose token this is; the server checks that, here it only keeps calls in order."""
-    try:
-        payload = authorization.split(".")[1]
-        return str(json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["sub"])
-    except (ValueError, KeyError, IndexError, TypeError):
-        return authorization

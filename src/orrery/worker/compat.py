@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import NoReturn
 
-    import httpx
     from structlog.typing import FilteringBoundLogger
 
     from orrery.executor.protocol import Ending

@@ -7,6 +7,7 @@ its end is noticed, what it may use, and what is said when it ends badly.
 from __future__ import annotations
 
 import contextlib
+import json
 import selectors
 import signal
 import time
@@ -15,13 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import structlog
-from airflow.sdk.execution_time.comms import SetRenderedFields
+from airflow.sdk.bases.xcom import BaseXCom
+from airflow.sdk.execution_time.comms import SetRenderedFields, SetXCom
 from airflow.sdk.execution_time.supervisor import (
     SERVER_TERMINATED,
     STATES_SENT_DIRECTLY,
     ActivitySubprocess,
     TaskInstanceState,
 )
+
+from orrery.worker.batch import LazyCallError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,8 +53,8 @@ class SupervisedTask(ActivitySubprocess):  # type: ignore[misc]
     #: Returns a last line for the log, from the exit code and whether the task failed; None when there is
     #: nothing to add.
     explain: Callable[[int, bool], str | None]
-    #: While it is entered, calls of the API server need no answer.
-    lazy: Callable[[], AbstractContextManager[None]]
+    #: While it is entered, calls of the API server need no answer; see `BatchTransport.lazy`.
+    lazy: Callable[..., AbstractContextManager[None]]
     #: Ends what a task that has ended left behind.
     end_leftovers: Callable[[], None]
     _has_started: bool = attrs.field(default=False, init=False)
@@ -67,7 +71,7 @@ class SupervisedTask(ActivitySubprocess):  # type: ignore[misc]
         logger: FilteringBoundLogger,
         on_started: Callable[[], None],
         explain: Callable[[int, bool], str | None],
-        lazy: Callable[[], AbstractContextManager[None]],
+        lazy: Callable[..., AbstractContextManager[None]],
         end_leftovers: Callable[[], None],
         logs_to_stdout: bool = False,
     ) -> SupervisedTask:
@@ -178,8 +182,32 @@ class SupervisedTask(ActivitySubprocess):  # type: ignore[misc]
             with self.lazy():
                 super()._handle_request(msg, log, req_id)
             self._note_start()
-            return
-        super()._handle_request(msg, log, req_id)
+        elif isinstance(msg, SetXCom) and self._is_own_result(msg):
+            # Nearly always the task's end is next: they travel together, and it is not done without this.
+            with self.lazy(is_vital=True):
+                super()._handle_request(msg, log, req_id)
+        else:
+            try:
+                super()._handle_request(msg, log, req_id)
+            except LazyCallError:
+                # It has not ended well, then: its own exit tells the rest.
+                supervisor: Any = self
+                supervisor._pending_terminal_state_msg = None
+                raise
+
+    def _is_own_result(self, msg: SetXCom) -> bool:
+        """Tell whether the task pushes what it returns, of which no refusal is to be expected.
+
+        Of what others are mapped over Airflow checks the length.
+        """
+        ti = self.ti
+        return bool(
+            msg.key == BaseXCom.XCOM_RETURN_KEY
+            and msg.mapped_length is None
+            and ti is not None
+            and (msg.dag_id, msg.run_id, msg.task_id) == (ti.dag_id, ti.run_id, ti.task_id)
+            and _is_storable(msg.value)
+        )
 
     def _service_subprocess(
         self, max_wait_time: float, raise_on_timeout: bool = False, expect_signal: int | None = None
@@ -238,6 +266,15 @@ class SupervisedTask(ActivitySubprocess):  # type: ignore[misc]
         with contextlib.suppress(OSError):
             self.stdin.close()
         self._process.close()
+
+
+def _is_storable(value: Any) -> bool:
+    """Tell whether the database takes a value."""
+    try:
+        text = json.dumps(value, allow_nan=False, ensure_ascii=True)
+    except (ValueError, TypeError, RecursionError):
+        return False
+    return "\\u0000" not in text and "\\ud" not in text
 
 
 def _once(_: Any) -> bool:

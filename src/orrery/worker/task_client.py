@@ -1,8 +1,8 @@
 """Airflow's client of the execution API, with a shorter way for the calls that every task makes.
 
-What Airflow's client does with a call (headers, token, hooks, errors, retries) is kept; what httpx does around it, to
-be ready for everything, is left out: in the agent all threads share an interpreter. Only the first try goes
-the short way, and only a call whose answer is a plain yes ends there.
+What Airflow's client does with a call (headers, token, hooks, errors, retries) is kept; what httpx does
+around it, to be ready for everything, is left out: in the agent all threads share an interpreter. Only the
+first try goes the short way, and only a call whose answer is a plain yes ends there.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ from starlette.testclient import TestClient
 
 from orrery.executor import batch_api, batch_compat, batch_sets
 from orrery.executor import batch_regular_compat as compat
-from orrery.executor.batch_protocol import MEDIA_TYPE, PATH, Answer, Call, answers, pack
+from orrery.executor.batch_protocol import MEDIA_TYPE, NOT_BATCHED, PATH, Answer, Call, answers, pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -538,6 +538,15 @@ def together(client: TestClient, asked: Sequence[Call]) -> list[Answer]:
     return answers(response.content, expected=len(asked))
 
 
+def as_workers_do(client: TestClient, asked: Sequence[Call]) -> list[Answer]:
+    """In a batch; what it gives back, by itself."""
+    found = together(client, asked)
+    return [
+        singly(client, [call])[0] if answer.status == NOT_BATCHED else answer
+        for call, answer in zip(asked, found, strict=True)
+    ]
+
+
 def tell(side: Side, story: str, client: TestClient, tokens: Tokens, how: Any) -> list[Any]:
     chapters = STORIES[story]
     divided: list[list[Step]] = chapters if isinstance(chapters[0], list) else [chapters]
@@ -625,7 +634,10 @@ def compare(client: TestClient, tokens: Tokens) -> dict[str, Any]:
     for story in STORIES:
         found[story] = {
             "single": {"answers": tell(one, story, client, tokens, singly), "rows": rows(one, story)},
-            "batch": {"answers": tell(other, story, client, tokens, together), "rows": rows(other, story)},
+            "batch": {
+                "answers": tell(other, story, client, tokens, as_workers_do),
+                "rows": rows(other, story),
+            },
             "left": left_to_airflow.copy(),
         }
         left_to_airflow.clear()
@@ -816,6 +828,29 @@ def held(client: TestClient, tokens: Tokens) -> Any:
     return [answer.status for answer in found], _states("held"), sorted(set(left_to_airflow))
 
 
+def dependent(client: TestClient, tokens: Tokens) -> Any:
+    """What follows an XCom that is not stored is given back; so is an odd end before one is stored."""
+    side = _extra("dependent")
+
+    def push(number: int, value: Any, query: str = "") -> Step:
+        return Step(number, "POST", f"xcoms/dependent/run/task_{number}/return_value{query}", value)
+
+    together(client, calls(side, "dependent", [run(number) for number in range(4)], tokens))
+    steps = [
+        push(0, 1),
+        success(0),
+        fields(1),
+        push(1, [1], "?mapped_length=99999"),
+        success(1),
+        push(2, "\0"),
+        success(2),
+        push(3, 1, "?map_index=-1"),
+        state("success", 3, {"end_date": "no date"}),
+    ]
+    found = together(client, calls(side, "dependent", steps, tokens))
+    return [answer.status for answer in found], _states("dependent")
+
+
 def _until_somebody_waits() -> None:
     waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
     with settings.engine.connect() as watch:
@@ -865,6 +900,7 @@ def main() -> None:
         other_airflow,
         deadlock,
         held,
+        dependent,
         refusals,
         taken,
     )

@@ -16,9 +16,18 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from orrery.executor.batch_protocol import MEDIA_TYPE, MOST_CALLS, NOT_BATCHED, Answer, Call, calls, pack
+from orrery.executor.batch_protocol import (
+    KEEPS_ORDER,
+    MEDIA_TYPE,
+    MOST_CALLS,
+    NOT_BATCHED,
+    Answer,
+    Call,
+    calls,
+    pack,
+)
 from orrery.worker import batch
-from orrery.worker.batch import BatchTransport
+from orrery.worker.batch import BatchTransport, LazyCallError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,6 +47,7 @@ class Server:
         self.batch_status = 200
         self.single_status = 200
         self.garbled: bytes | None = None
+        self.batch_headers = dict(KEEPS_ORDER)
         self.answer: Callable[[Call], Answer] = lambda call: Answer(
             200, {"content-type": "application/json"}, json.dumps({"path": call.path}).encode()
         )
@@ -88,7 +98,7 @@ class Server:
         self.batches.append(asked)
         self.done += asked
         answer = pack([self.answer(call) for call in asked]) if self.garbled is None else self.garbled
-        return 200, {"content-type": MEDIA_TYPE}, answer
+        return 200, {"content-type": MEDIA_TYPE, **self.batch_headers}, answer
 
     def stop(self) -> None:
         self.gate.set()
@@ -385,6 +395,148 @@ def test_a_lazy_call_is_sent_again_when_the_server_was_away(
 
     [asked] = server.batches
     assert [call.path.rpartition("/")[2] for call in asked] == ["rtif", "state"]
+
+
+def push(one: httpx.Client) -> httpx.Response:
+    return one.post("xcoms/dag/run/task/return_value", json=1)
+
+
+def end(one: httpx.Client, task: str = "a") -> httpx.Response:
+    return one.patch(f"task-instances/{task}/state", json={"state": "success"})
+
+
+def paths(sent: list[Call]) -> list[str]:
+    return [call.path.rsplit("/", 1)[-1] for call in sent]
+
+
+def refusing(status: int, *, then: int = 200) -> Callable[[Call], Answer]:
+    """Answer XComs with `status` as a server that keeps order does, and what follows in their batch."""
+
+    def answer(call: Call) -> Answer:
+        return Answer(status if call.method == "POST" else then, {}, b"the reason")
+
+    return answer
+
+
+def test_an_end_takes_along_what_it_depends_on(server: Server, transport: BatchTransport) -> None:
+    one = client(transport, server)
+    beat(one)  # now it is known that this server keeps order
+
+    with transport.lazy(is_vital=True):
+        assert push(one).status_code == 201
+    assert end(one).status_code == 200
+
+    assert [paths(batch) for batch in server.batches] == [["heartbeat"], ["return_value", "state"]]
+
+
+def test_what_an_end_depends_on_leaves_soon_without_it(server: Server, transport: BatchTransport) -> None:
+    one = client(transport, server)
+    beat(one)
+
+    with transport.lazy(is_vital=True):
+        push(one)
+    for _ in range(2):
+        server.reached.acquire(timeout=WAIT_SECONDS)
+
+    assert [paths(batch) for batch in server.batches][1:] == [["return_value"]]
+
+
+@pytest.mark.parametrize("status", [404, 422])
+def test_an_end_is_not_made_when_what_it_depends_on_was_refused(
+    server: Server, transport: BatchTransport, status: int
+) -> None:
+    one = client(transport, server)
+    beat(one)
+    server.answer = refusing(status, then=NOT_BATCHED)
+
+    with transport.lazy(is_vital=True):
+        push(one)
+    with pytest.raises(
+        LazyCallError, match=f"xcoms/dag/run/task/return_value failed: HTTP {status}: the reason"
+    ):
+        end(one)
+
+    assert server.singles == []
+    # It is told once: what its supervisor has to say of the task then is heard.
+    server.answer = refusing(200)
+    assert end(one).status_code == 200
+
+
+def test_an_end_is_not_made_when_what_left_before_was_refused(
+    server: Server, transport: BatchTransport
+) -> None:
+    one = client(transport, server)
+    beat(one)
+    server.answer = refusing(422)
+    with transport.lazy(is_vital=True):
+        push(one)
+    while not transport._failures:
+        time.sleep(0.005)
+
+    with pytest.raises(LazyCallError):
+        end(one)
+    assert beat(client(transport, server, "b"), "b").status_code == 200
+
+    assert [paths(batch) for batch in server.batches] == [["heartbeat"], ["return_value"], ["heartbeat"]]
+
+
+def test_an_end_waits_for_what_is_sent_again(
+    server: Server, transport: BatchTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "LAZY_SECONDS", 0.01)
+    one = client(transport, server)
+    beat(one)
+    answers = iter([503, 503, 201])
+    server.answer = lambda call: (
+        Answer(next(answers), {}, b"") if call.method == "POST" else Answer(NOT_BATCHED, {}, b"")
+    )
+
+    with transport.lazy(is_vital=True):
+        push(one)
+    assert end(one).status_code == 200
+
+    assert paths(server.done)[-2:] == ["return_value", "state"]
+    assert paths(server.singles) == ["state"]
+
+
+def test_what_never_succeeds_is_told_to_the_end(
+    server: Server, transport: BatchTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "LAZY_SECONDS", 0.001)
+    one = client(transport, server)
+    beat(one)
+    server.answer = refusing(503, then=NOT_BATCHED)
+
+    with transport.lazy(is_vital=True):
+        push(one)
+    with pytest.raises(LazyCallError, match="HTTP 503"):
+        end(one)
+
+    assert server.singles == []
+
+
+def test_a_read_waits_for_what_was_pushed(server: Server, transport: BatchTransport) -> None:
+    one = client(transport, server)
+    beat(one)
+    with transport.lazy():
+        one.put("task-instances/a/rtif", json={})
+    with transport.lazy(is_vital=True):
+        push(one)
+
+    one.get("xcoms/dag/run/task/return_value")
+
+    assert paths(server.done)[-2:] == ["return_value", "return_value"]
+
+
+def test_nothing_depends_on_a_server_that_may_go_on(server: Server, transport: BatchTransport) -> None:
+    server.batch_headers = {}
+    one = client(transport, server)
+    beat(one)
+
+    with transport.lazy(is_vital=True):
+        assert push(one).status_code == 200
+
+    assert [paths(batch) for batch in server.batches] == [["heartbeat"], ["return_value"]]
 
 
 @pytest.mark.parametrize("status", [404, 405])
