@@ -190,7 +190,7 @@ class SupervisedTask(ActivitySubprocess):  # type: ignore[misc]
             try:
                 super()._handle_request(msg, log, req_id)
             except LazyCallError:
-                # It has not ended well, then: its own exit tells the rest.
+                # It has not ended well, then: the scheduler judges it.
                 supervisor: Any = self
                 supervisor._pending_terminal_state_msg = None
                 raise

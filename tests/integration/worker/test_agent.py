@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from orrery.executor.batch_protocol import KEEPS_ORDER, NOT_BATCHED, PATH, Answer, Call, calls, pack
 from orrery.executor.protocol import (
     VERSION,
     Acknowledge,
@@ -181,6 +182,10 @@ class Api:
         self.should_retry = False
         self.is_away = False
         self.refused_connections = 0
+        self.has_batches = False
+        self.batches: list[list[Call]] = []
+        #: What the server answers to an XCom.
+        self.xcom_status = 201
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -192,10 +197,15 @@ class Api:
                     outer.refused_connections += 1
                     self.close_connection = True
                     return
-                status, said = outer.answer(self.command, self.path.partition("?")[0], body)
-                data = b"" if said is None else json.dumps(said).encode()
+                if outer.has_batches and self.path == f"/{PATH}":
+                    status, data, headers = 200, outer.answer_batch(body), KEEPS_ORDER
+                else:
+                    status, said = outer.answer(self.command, self.path.partition("?")[0], body)
+                    data, headers = b"" if said is None else json.dumps(said).encode(), {}
                 self.send_response(status)
                 self.send_header("content-type", "application/json")
+                for header in headers.items():
+                    self.send_header(*header)
                 self.send_header("content-length", str(len(data)))
                 self.end_headers()
                 self.wfile.write(data)
@@ -218,9 +228,8 @@ class Api:
         found = re.fullmatch(r"/execution/task-instances/([0-9a-f-]{36})/([a-z]+)", path)
         if found is None:
             self.other.append((method, path))
-            return (
-                (201, {"message": "set"}) if method == "POST" and "/xcoms/" in path else (404, {"detail": {}})
-            )
+            is_xcom = method == "POST" and "/xcoms/" in path
+            return (self.xcom_status, {"message": "set"}) if is_xcom else (404, {"detail": {}})
         task, what = found.groups()
         self.told[task].append((method, what, json.loads(body) if body else None))
         match what:
@@ -233,6 +242,21 @@ class Api:
             case "state" | "heartbeat":
                 return 204, None
         return 404, {"detail": {}}
+
+    def answer_batch(self, body: bytes) -> bytes:
+        """Answer calls as the batch route does, of which one task at most pushes an XCom."""
+        self.batches.append(asked := calls(body))
+        found: list[Answer] = []
+        for call in asked:
+            if any(before.status == self.xcom_status != 201 for before in found):
+                found.append(Answer(NOT_BATCHED, {}, b""))
+                continue
+            status, said = self.answer(
+                call.method, f"/execution/{call.path}".partition("?")[0], bytes(call.body)
+            )
+            headers = {"content-type": "application/json"}
+            found.append(Answer(status, headers, b"" if said is None else json.dumps(said).encode()))
+        return pack(found)
 
     def context(self) -> dict[str, Any]:
         run: dict[str, Any] = {
@@ -909,6 +933,36 @@ def test_whether_a_killed_task_is_retried_is_left_to_the_scheduler(shared: Agent
     assert shared_api.state_of(task) is None
     assert ended.ending == "signal"
     assert ended.needs_judgement
+
+
+def test_a_return_value_and_the_end_are_told_in_one_batch(
+    agents: Callable[..., Agent], home: Home, api: Api
+) -> None:
+    api.has_batches = True
+    agent = agents().connect()
+    task = agent.run("hello")
+
+    assert agent.ended(task).ending == "finished"
+
+    assert api.state_of(task) == "success"
+    told = [[call.path.rpartition("/")[2] for call in batch] for batch in api.batches]
+    assert told == [["run"], ["rtif", "return_value", "state"]]
+
+
+@pytest.mark.parametrize("status", [400, 500])
+def test_a_task_whose_return_value_is_refused_has_not_ended_well(
+    agents: Callable[..., Agent], home: Home, api: Api, status: int
+) -> None:
+    api.has_batches, api.xcom_status = True, status
+    agent = agents().connect()
+    task = agent.run("hello")
+
+    ended = agent.ended(task)
+
+    # As of any task whose end the API server does not know: the scheduler retries it or lets it fail.
+    assert ended.needs_judgement
+    assert api.state_of(task) is None
+    assert f"return_value failed: HTTP {status}" in home.log(task)
 
 
 def test_a_killed_zygote_takes_no_task_with_it(agents: Callable[..., Agent], home: Home, api: Api) -> None:
