@@ -5,6 +5,7 @@ Sessions are the caller's, such as Airflow's `create_session()`; nothing here co
 
 from __future__ import annotations
 
+import json
 import logging
 from collections import defaultdict
 from dataclasses import fields
@@ -49,6 +50,19 @@ TaskKey = tuple[str, str]
 #: PostgreSQL takes 65535 parameters in one statement.
 _MOST_ROWS = 1000
 
+# One parameter for all rows: a text that stays the same need not be put together for each time.
+_NAMES = ", ".join(column.name for column in task_usage.c)
+_MERGED = ", ".join(
+    f"{column.name} = coalesce(EXCLUDED.{column.name}, {task_usage.name}.{column.name})"
+    for column in task_usage.c
+    if not column.primary_key
+)
+_SAVE_USAGE = sa.text(
+    f"INSERT INTO {task_usage.name} ({_NAMES})"  # noqa: S608 - of names of ours only
+    f" SELECT {_NAMES} FROM jsonb_populate_recordset(NULL::{task_usage.name}, CAST(:rows AS jsonb))"
+    f" ON CONFLICT (ti_id, try_number) DO UPDATE SET {_MERGED}"
+)
+
 # What is kept of each task's tries.
 _MOST_TRIES = 100
 _KEEP = timedelta(days=30)
@@ -73,15 +87,8 @@ def open_listener(listen_url: str | None = None) -> Listener:
 def save_usage(session: Session, tries: Iterable[Usage]) -> None:
     """Write what tries used, in one statement. What is None does not overwrite what is known."""
     rows = list({(each.ti_id, each.try_number): _row(each) for each in tries}.values())
-    for start in range(0, len(rows), _MOST_ROWS):
-        written = insert(task_usage).values(rows[start : start + _MOST_ROWS])
-        key = ("ti_id", "try_number")
-        merged = {
-            column.name: sa.func.coalesce(written.excluded[column.name], column)
-            for column in task_usage.c
-            if column.name not in key
-        }
-        session.execute(written.on_conflict_do_update(index_elements=key, set_=merged))
+    if rows:
+        session.execute(_SAVE_USAGE, {"rows": json.dumps(rows, default=str)})
 
 
 def usage_of(session: Session, tasks: Iterable[TaskKey]) -> dict[TaskKey, UsageSummary]:
@@ -182,7 +189,7 @@ def _rank(moment: sa.ColumnElement[Any] = task_usage.c.ended_at) -> sa.Label[int
 
 def _row(usage: Usage) -> dict[str, Any]:
     row = {field.name: getattr(usage, field.name) for field in fields(Usage) if field.name != "resources"}
-    return {**row, "ti_id": UUID(usage.ti_id), **usage.resources.as_mapping()}
+    return {**row, **usage.resources.as_mapping()}
 
 
 def _usage(row: sa.RowMapping) -> Usage:
