@@ -137,8 +137,8 @@ class Batch:
         self._scope = scope
         self._asked = asked
         self._answers: dict[int, Answer] = {}
-        #: Tasks whose later calls are given back: an XCom was not stored, or a call was given back.
-        self._halted: set[str] = set()
+        #: Tasks whose calls after that number are given back: its XCom was not stored, or it was given back.
+        self._halted: dict[str, int] = {}
 
     async def answers(self) -> list[Answer]:
         """Do all calls and return their answers, in their order."""
@@ -152,7 +152,7 @@ class Batch:
                 task = self._task(number)
                 if number in self._answers:
                     continue
-                if task in self._halted:
+                if self._is_halted(number):
                     self._give_back(number)
                     continue
                 try:
@@ -229,7 +229,7 @@ class Batch:
         else:
             await self._alone(call.number)
         for each in rest:
-            if self._task(each.number) in self._halted:
+            if self._is_halted(each.number):
                 self._give_back(each.number)
         await self._together([each for each in rest if each.number not in self._answers], services)
 
@@ -256,16 +256,19 @@ class Batch:
     def _task(self, number: int) -> str:
         return subject(self._asked[number].headers)
 
+    def _is_halted(self, number: int) -> bool:
+        return number > self._halted.get(self._task(number), number)
+
     def _is_xcom(self, number: int) -> bool:
         return self._asked[number].path.startswith("xcoms/")
 
     def _give_back(self, number: int) -> None:
         self._answers[number] = _NOT_BATCHED
-        self._halted.add(self._task(number))
+        self._halted.setdefault(self._task(number), number)
 
     async def _alone(self, number: int) -> None:
         """Let Airflow's single route answer, as if the call had come by itself."""
-        if self._task(number) in self._halted:
+        if self._is_halted(number):
             self._give_back(number)
             return
         asked = self._asked[number]
@@ -283,7 +286,7 @@ class Batch:
         }
         answer = self._answers[number] = await _ask(self._execution, scope, asked.body)
         if answer.status >= 400 and self._is_xcom(number):
-            self._halted.add(self._task(number))
+            self._halted.setdefault(self._task(number), number)
 
 
 def _split(path: str) -> tuple[str, bytes]:

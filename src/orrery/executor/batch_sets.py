@@ -18,6 +18,7 @@ from orrery.executor.batch_protocol import Answer
 from orrery.executor.batch_reading import read
 from orrery.executor.batch_regular import End, Fields, Push, Start, should_retry
 from orrery.executor.batch_store import Connections, transact
+from orrery.executor.cleared import Cleared
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,6 +35,7 @@ _FIELDS_STORED = b'{"message":"Rendered task instance fields successfully set"}'
 _XCOM_STORED = b'{"message":"XCom successfully set"}'
 
 _connections = Connections()
+_cleared = Cleared()
 _identities = compat.Identities()
 
 
@@ -91,6 +93,7 @@ def _transaction(regular: Mapping[str, Sequence[RegularCall]], patience: float) 
             now=datetime.now(UTC),
             longest_map=rules.longest_map,
             runs_with_fields=rules.runs_with_fields,
+            cleared=_cleared,
             patience=patience,
         )
 

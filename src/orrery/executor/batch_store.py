@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from orrery.executor.batch_regular import RegularCall
+    from orrery.executor.cleared import Cleared, Place
 
 #: A connection is given back to Airflow's pool from time to time: it knows how old one may become.
 _LONGEST_HOLD_SECONDS = 30.0
@@ -78,6 +79,7 @@ def transact(
     now: datetime,
     longest_map: int,
     runs_with_fields: int,
+    cleared: Cleared,
     patience: float,
 ) -> tuple[list[Work], dict[str, Run]]:
     """Do what is plainly allowed of the calls of each task (by its id), and commit it.
@@ -102,14 +104,18 @@ def transact(
         if run is not None:
             runs[row.id] = run
     if works:
-        _write(connection, works, now, runs_with_fields)
+        _write(connection, works, now)
+        due = cleared.due(_with_fields(works)) if runs_with_fields > 0 else set()
+        if due:
+            _forget_fields(connection, due, runs_with_fields)
         connection.commit()
+        cleared.note(due)
     else:
         connection.rollback()
     return works, runs
 
 
-def _write(connection: Connection, works: Sequence[Work], now: datetime, runs_with_fields: int) -> None:
+def _write(connection: Connection, works: Sequence[Work], now: datetime) -> None:
     starts = [(row, call) for row, call in works if isinstance(call, Start)]
     # Of two of the same name the later one stays.
     rendered = {row.id: (row, call) for row, call in works if isinstance(call, Fields)}
@@ -124,17 +130,6 @@ def _write(connection: Connection, works: Sequence[Work], now: datetime, runs_wi
     if rendered:
         told = list(rendered.values())
         _do(connection, sql.FIELDS, told, _placed(told) | _named(told, "text"), now)
-        if runs_with_fields > 0:
-            tasks = {(row.dag_id, row.task_id) for row, _ in told}
-            connection.exec_driver_sql(
-                sql.FORGET_FIELDS,
-                {
-                    "dags": list({dag_id for dag_id, _ in tasks}),
-                    "dag_id": [dag_id for dag_id, _ in tasks],
-                    "task_id": [task_id for _, task_id in tasks],
-                    "keep": runs_with_fields,
-                },
-            )
     if lengths:
         mapped = list(lengths.values())
         _do(connection, sql.LENGTH, mapped, _placed(mapped) | _named(mapped, "length"), now)
@@ -147,6 +142,23 @@ def _write(connection: Connection, works: Sequence[Work], now: datetime, runs_wi
         connection.exec_driver_sql(sql.BEAT, {"now": now, "id": list(beats)})
     if ends:
         _do(connection, sql.END, ends, _named(ends, "state end_date is_labelled label"), now)
+
+
+def _with_fields(works: Sequence[Work]) -> set[Place]:
+    return {(row.dag_id, row.task_id, row.run_id) for row, call in works if isinstance(call, Fields)}
+
+
+def _forget_fields(connection: Connection, places: set[Place], keep: int) -> None:
+    tasks = {(dag_id, task_id) for dag_id, task_id, _ in places}
+    connection.exec_driver_sql(
+        sql.FORGET_FIELDS,
+        {
+            "dags": list({dag_id for dag_id, _ in tasks}),
+            "dag_id": [dag_id for dag_id, _ in tasks],
+            "task_id": [task_id for _, task_id in tasks],
+            "keep": keep,
+        },
+    )
 
 
 def _do(
