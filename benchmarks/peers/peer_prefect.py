@@ -32,18 +32,20 @@ os.environ |= {
 from bench_fib import fib  # noqa: E402 - Prefect reads the environment when it is imported
 from phases import CHAIN, HEAVY, claim_stdout, phase  # noqa: E402
 from prefect import flow, task  # noqa: E402
+from prefect.cache_policies import NO_CACHE  # noqa: E402
 from prefect.task_runners import ProcessPoolTaskRunner, ThreadPoolTaskRunner  # noqa: E402
 
 PROCESSES = os.environ["BENCH_CLASS"] == "A"
 RUNNER = ProcessPoolTaskRunner(max_workers=os.cpu_count()) if PROCESSES else ThreadPoolTaskRunner()
 
 
-@task
+# Without that, the second task with the same input takes the first one's result.
+@task(cache_policy=NO_CACHE)
 def compute(n: int) -> int:
     return fib(n)
 
 
-@task
+@task(cache_policy=NO_CACHE)
 def noop(n: int) -> int:
     return n
 
