@@ -53,6 +53,7 @@ MODULES = (
     "airflow.api_fastapi.core_api.routes.ui",
     "orrery.executor.executor",
 )
+_TITLE = "orrery-manager (supervisord)"
 #: Python's own words that begin a component's command.
 _AIRFLOW = ("-m", "airflow")
 #: The environment of what is no component of Airflow's: PostgreSQL needs no settings of ours.
@@ -72,7 +73,6 @@ class Imported:
         self._launch = _read(launch_file)
         self._command = (self._launch or {}).get("command", [])
         self._time_zone = os.environ.get("TZ")
-        self._environment: dict[str, str] = {}
         self._files: dict[str, tuple[int, int] | None] = {}
 
     def load(self) -> str | None:
@@ -81,19 +81,21 @@ class Imported:
         del sys.path[0]
         try:
             # Finds the place of the title, as long as nobody has changed the environment.
-            importlib.import_module("setproctitle").getproctitle()
+            importlib.import_module("setproctitle").setproctitle(_TITLE)
             for name in MODULES:
                 importlib.import_module(name)
         except BaseException as error:
             return f"{type(error).__name__}: {error}"
         if len(os.listdir("/proc/self/task")) > 1:  # noqa: PTH208 - a number is wanted
             return "something that Airflow imports has started a thread"
-        # With what Airflow's import has added: what is handed on to a component that is forked.
-        self._environment = dict(os.environ)
-        self._files = {path: _stamp(path) for path in self._origins()}
+        self.take_note()
         gc.collect()
         gc.freeze()
         return None
+
+    def take_note(self) -> None:
+        """Note of which files what was imported was made."""
+        self._files = {path: _stamp(path) for path in self._origins()}
 
     def arguments(self, argv: Sequence[str]) -> list[str] | None:
         """Return the words after `airflow` when that command may be a fork of this process, else None.
@@ -139,8 +141,8 @@ class Imported:
         # A package that comes or goes changes its folder.
         yield from (place for place in sys.path if place.endswith("site-packages"))
         yield from (str(self._secrets / secret.file) for secret in SECRETS)
-        home = self._environment.get("AIRFLOW_HOME", "")
-        yield self._environment.get("AIRFLOW_CONFIG") or str(Path(home) / "airflow.cfg")
+        home = os.environ.get("AIRFLOW_HOME", "")
+        yield os.environ.get("AIRFLOW_CONFIG") or str(Path(home) / "airflow.cfg")
 
 
 class Options(ServerOptions):  # type: ignore[misc]
