@@ -182,7 +182,7 @@ def test_an_up_that_was_killed_in_the_middle_is_finished_by_the_next(
 
 def test_what_a_killed_process_manager_leaves_is_ended(project: Path, cli: Any, free_port: int) -> None:
     assert cli(project, "up", "-d", "--port", str(free_port)).code == 0
-    (manager,) = [p for p in processes_of(project) if "supervisor.supervisord" in p.cmdline()]
+    (manager,) = [p for p in processes_of(project) if "orrery-manager" in " ".join(p.cmdline())]
     manager.kill()
     manager.wait()
     said = cli(project, "status")

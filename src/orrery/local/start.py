@@ -127,7 +127,8 @@ class Starter:
         self._require_password()
         made = self._prepare(chosen)
         if not self.supervisor.is_running():
-            self.supervisor.start()
+            # Another version of ours may know no such manager.
+            self.supervisor.start(imports_airflow=made.runtime.version == orrery.__version__)
         if chosen.postgres is not None:
             self._ensure_postgres(made, chosen.postgres)
         self._ensure_schema(made, chosen)

@@ -24,7 +24,7 @@ from orrery.components import AIRFLOW_COMPONENTS, POSTGRES
 from orrery.errors import MachineError, StateError
 from orrery.local import launch, process
 from orrery.local.processes import MARK
-from orrery.local.state import State, write_private
+from orrery.local.state import State, read_json, write_private
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,6 +45,8 @@ _STATES: dict[str, ProgramState] = {
 }
 #: What a call raises when nobody answers, or somebody who is just ending.
 _UNREACHABLE = (OSError, xmlrpc.client.Error, http.client.HTTPException)
+#: How long the import of Airflow may take on a machine that is busy and has no bytecode yet.
+_IMPORT_SECONDS = 120
 #: A component that ends within this many seconds has not started; it is tried again, each time later.
 _START_SECONDS = 12
 _START_RETRIES = 4
@@ -82,8 +84,11 @@ class Supervisor:
         """Write the configuration: component name -> command."""
         write_private(self.state.supervisor_configuration, render(self.state, commands))
 
-    def start(self) -> None:
+    def start(self, *, imports_airflow: bool = False) -> None:
         """Start the process manager, detached from us; it starts no component by itself.
+
+        One that `imports_airflow` takes some seconds longer; what the launch file says then is forked
+        from it: see `manager`.
 
         Raises:
             MachineError: it ended at once; what it said is told.
@@ -93,15 +98,23 @@ class Supervisor:
         self.state.supervisor_log.unlink(missing_ok=True)
         output = self.state.run / "supervisord.out"
         output.unlink(missing_ok=True)
+        command: list[str | Path] = [sys.executable, "-m", "supervisor.supervisord"]
+        # Its log's times are read again by shells of any time zone.
+        environment = {MARK: self.state.deployment_id, "PATH": "/usr/local/bin:/usr/bin:/bin", "TZ": "UTC"}
+        if imports_airflow:
+            launch_file = self.state.launch_file
+            launch = read_json(launch_file)
+            command = [launch["command"][0], "-m", "orrery.local.manager"]
+            command += [launch_file, self.state.secrets, "--"]
+            environment = launch["environment"]
         manager = process.start(
-            [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", self.state.supervisor_configuration],
-            # Its log's times are read again by shells of any time zone.
-            env={MARK: self.state.deployment_id, "PATH": "/usr/local/bin:/usr/bin:/bin", "TZ": "UTC"},
+            [*command, "-n", "-c", self.state.supervisor_configuration],
+            env=environment,
             cwd=self.state.run,
             output=output,
             detached=True,
         )
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + (_IMPORT_SECONDS if imports_airflow else 15)
         while not self.is_running():
             if manager.poll() is not None or time.monotonic() > deadline:
                 raise MachineError(

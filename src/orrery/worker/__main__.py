@@ -62,17 +62,18 @@ def _serve() -> int:
     shortcuts.remember_hostname()
     # Should somebody have started the agent with more.
     environment = secrets.for_tasks(os.environ)
+    unversioned = bundles.unversioned()
     agent = Agent(
         name=settings.node_name or socket.gethostname(),
         path=path,
         here=here,
         settings=settings,
         cells=cells,
-        zygotes=Zygotes(environment=environment, deny=settings.preload_deny),
+        zygotes=Zygotes(environment=environment, deny=settings.preload_deny, together=unversioned),
         server=server,
         transport=transport,
         fingerprint=bundles.fingerprint,
-        bundles=bundles.unversioned(),
+        bundles=unversioned,
     )
     # What is here now stays: no collection need look at it again.
     gc.collect()

@@ -22,7 +22,7 @@ from orrery.worker import compat
 from orrery.worker.channel import STARTS_THREADS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 log = structlog.get_logger(__name__)
 
@@ -34,15 +34,15 @@ _MOST_FILES = 2000
 _LARGEST_FILE = 1024 * 1024
 
 
-def preload(bundle: tuple[str, str | None] | None, deny: frozenset[str]) -> tuple[dict[str, str], int]:
-    """Import all that tasks of the bundle will need; return what was left out and why, and a count.
+def preload(bundles: Sequence[tuple[str, str | None]], deny: frozenset[str]) -> tuple[dict[str, str], int]:
+    """Import all that tasks of the bundles will need; return what was left out and why, and a count.
 
     A module that fails, or that starts a thread, is told and left to the tasks: theirs is a cold start.
     """
     before = len(sys.modules)
     compat.preload()
     left_out: dict[str, str] = {}
-    if bundle is not None:
+    for bundle in bundles:
         path = compat.bundle_path(*bundle)
         wanted = _imports_of(path) if path is not None else ()
         for name in sorted(set(wanted)):
@@ -52,6 +52,7 @@ def preload(bundle: tuple[str, str | None] | None, deny: frozenset[str]) -> tupl
                 continue
             if problem := _import(name):
                 left_out[name] = problem
+    if bundles:
         compat.forget_database()
     return left_out, len(sys.modules) - before
 

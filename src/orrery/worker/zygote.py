@@ -4,7 +4,7 @@ It has one thread, runs no task itself, and ends with its agent. After each task
 ahead: see `spare`. Run as `python -m orrery.worker.zygote
 FD`; FD is its end of the channel. What it is told and tells:
 
-    -> {"type": "preload", "bundle": [name, version] | null, "deny": [...]}
+    -> {"type": "preload", "bundles": [[name, version], ...], "deny": [...]}
     <- {"type": "ready", "preloaded": n, "left_out": {module: reason}}
     -> {"type": "fork", "id": ..., "kind": "task", "cell": {...}} and four sockets
     -> {"type": "fork", "id": ..., "kind": "workload", "cell": {...}, "workload": json} and one log file
@@ -93,8 +93,8 @@ class Zygote:
     def _preload(self, message: dict[str, Any]) -> None:
         from orrery.worker import preload  # noqa: PLC0415 - it imports Airflow
 
-        bundle = message.get("bundle")
-        left_out, count = preload.preload(tuple(bundle) if bundle else None, frozenset(message["deny"]))
+        bundles = [(name, version) for name, version in message["bundles"]]
+        left_out, count = preload.preload(bundles, frozenset(message["deny"]))
         gc.collect()
         gc.freeze()
         heap.collapse()

@@ -1,4 +1,8 @@
-"""The agent's side of its zygotes: one process per DAG bundle version, started, asked and replaced."""
+"""The agent's side of its zygotes: started, asked and replaced.
+
+There is one for each DAG bundle version, and one for all bundles without versions together: a zygote holds
+installed packages only, which are the same for all of these, and each costs a hundred MB.
+"""
 
 from __future__ import annotations
 
@@ -152,9 +156,10 @@ class Zygote:
         *,
         environment: Mapping[str, str],
         deny: Sequence[str],
+        bundles: Sequence[BundleKey] = (),
         on_ready: Callable[[Zygote], None] | None = None,
     ) -> Zygote:
-        """Start one for a bundle; it takes its orders at once, and carries them out when it is ready."""
+        """Start one for bundles; it takes its orders at once, and carries them out when it is ready."""
         end, theirs = channel.pair()
         process = subprocess.Popen(
             [sys.executable, "-m", "orrery.worker.zygote", str(theirs.fileno())],
@@ -164,11 +169,12 @@ class Zygote:
             start_new_session=True,
         )
         theirs.close()
-        channel.send(end, {"type": "preload", "bundle": list(key) if key else None, "deny": list(deny)})
+        wanted = [list(bundle) for bundle in bundles if bundle]
+        channel.send(end, {"type": "preload", "bundles": wanted, "deny": list(deny)})
         return cls(key, end, process=process, on_ready=on_ready)
 
-    def branch(self, file: str) -> Zygote:
-        """Let it fork a zygote for one DAG file, relative to the bundle.
+    def branch(self, key: BundleKey, file: str) -> Zygote:
+        """Let it fork a zygote for one DAG file, relative to its bundle.
 
         Raises:
             OSError: it has ended.
@@ -176,12 +182,12 @@ class Zygote:
         end, theirs = channel.pair()
         try:
             with theirs:
-                message = {"type": "branch", "bundle": list(self.key or ()), "file": file}
+                message = {"type": "branch", "bundle": list(key or ()), "file": file}
                 self._send(message, [theirs.fileno()])
         except OSError:
             end.close()
             raise
-        return Zygote(self.key, end)
+        return Zygote(key, end)
 
     @property
     def pid(self) -> int:
@@ -306,10 +312,20 @@ class _Answer:
 
 
 class Zygotes:
-    """All zygotes of an agent, by bundle."""
+    """All zygotes of an agent, by bundle.
 
-    def __init__(self, *, environment: Mapping[str, str], deny: Sequence[str] = ()) -> None:
+    The bundles `together` have one between them, which is known by the first of them.
+    """
+
+    def __init__(
+        self,
+        *,
+        environment: Mapping[str, str],
+        deny: Sequence[str] = (),
+        together: Sequence[BundleKey] = (),
+    ) -> None:
         self._environment = environment
+        self._together = tuple(together)
         self._deny = set(deny)
         self._lock = threading.Lock()
         self._current: dict[BundleKey, Zygote] = {}
@@ -318,6 +334,8 @@ class Zygotes:
 
     def get(self, key: BundleKey) -> Zygote:
         """Return the zygote of a bundle, started when there is none or it has ended."""
+        if key in self._together:
+            key = self._together[0]
         with self._lock:
             found = self._current.get(key)
             if found is None or found.is_lost:
@@ -353,7 +371,11 @@ class Zygotes:
         """Return the bundles whose imports are ready, as `name` or `name@version`."""
         with self._lock:
             return sorted(
-                label(key) for key, zygote in self._current.items() if key and zygote.ready.is_set()
+                label(bundle)
+                for key, zygote in self._current.items()
+                if zygote.ready.is_set()
+                for bundle in self._bundles(key)
+                if bundle
             )
 
     def each(self) -> list[Zygote]:
@@ -383,7 +405,7 @@ class Zygotes:
         Raises:
             OSError: it has ended.
         """
-        branch = self.get(key).branch(file)
+        branch = self.get(key).branch(key, file)
         with self._lock:
             self._others.append(branch)
         return branch
@@ -395,8 +417,16 @@ class Zygotes:
 
     def _start(self, key: BundleKey) -> Zygote:
         return Zygote.start(
-            key, environment=self._environment, deny=sorted(self._deny), on_ready=self._look_at
+            key,
+            environment=self._environment,
+            deny=sorted(self._deny),
+            bundles=self._bundles(key),
+            on_ready=self._look_at,
         )
+
+    def _bundles(self, key: BundleKey) -> Sequence[BundleKey]:
+        """Return the bundles whose tasks the zygote of that key forks."""
+        return self._together if key in self._together else (key,)
 
     def _look_at(self, zygote: Zygote) -> None:
         """Say what a zygote has not imported; one in which threads run is replaced by one without."""
