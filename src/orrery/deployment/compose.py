@@ -30,15 +30,16 @@ _DATABASE = "airflow"
 #: Group 0 may write in the image, so any user will do: the one who renders owns the secrets.
 _IMAGE_USER = 50000
 
-#: Memory and CPUs that a component may take; what it needs for a few dozen DAGs.
-LIMITS = {
-    "api-server": ("2G", "2"),
-    "scheduler": ("2G", "2"),
-    "dag-processor": ("2G", "1"),
-    "triggerer": ("1G", "1"),
-    "worker": ("4G", "4"),
-    "migrate": ("1G", "1"),
-    "postgres": ("1G", "2"),
+#: Memory and CPUs that a component may take; what it needs for a few dozen DAGs. No more than one CPU: Docker
+#: refuses more than the machine has. The worker measures the machine and shares it among its tasks.
+LIMITS: dict[str, dict[str, str]] = {
+    "api-server": {"memory": "2G", "cpus": "1"},
+    "scheduler": {"memory": "2G", "cpus": "1"},
+    "dag-processor": {"memory": "2G", "cpus": "1"},
+    "triggerer": {"memory": "1G", "cpus": "1"},
+    "worker": {"memory": "4G"},
+    "migrate": {"memory": "1G", "cpus": "1"},
+    "postgres": {"memory": "1G", "cpus": "1"},
 }
 #: A worker lets its tasks end; the others have nothing to lose.
 _GRACE = {"worker": "10m"}
@@ -115,7 +116,7 @@ def document(wanted: Wanted) -> dict[str, Any]:
             service["volumes"].append("./sign-in:/run/sign-in")
             service["environment"] |= {"AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": passwords}
         services[component.name] = service
-    return {"name": wanted.name, "services": services, "volumes": {"database": {}, "run": {}, "logs": {}}}
+    return {"services": services, "volumes": {"database": {}, "run": {}, "logs": {}}}
 
 
 def has_worker(settings: Mapping[str, str]) -> bool:
@@ -139,8 +140,7 @@ def _service(wanted: Wanted, name: str, environment: Mapping[str, str]) -> dict[
 
 
 def _limits(name: str) -> dict[str, Any]:
-    memory, cpus = LIMITS[name]
-    return {"deploy": {"resources": {"limits": {"memory": memory, "cpus": cpus}}}}
+    return {"deploy": {"resources": {"limits": LIMITS[name]}}}
 
 
 def text(wanted: Wanted) -> str:
@@ -183,6 +183,8 @@ def write(folder: Path, wanted: Wanted) -> list[Path]:
             os.chown(path, wanted.user, 0)
         # PostgreSQL's own image reads it as another user.
         (kept / "database_password").chmod(0o644)
+    # A name inside the file is not understood by Compose 1.
+    (folder / ".env").write_text(f"COMPOSE_PROJECT_NAME={wanted.name}\n", encoding="utf-8")
     target.write_text(text(wanted), encoding="utf-8")
     return [target]
 

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -91,12 +92,6 @@ def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
             engine = find(environment, "docker")
         docker = Docker(program=engine.program, environment={**environment, "DOCKER_BUILDKIT": "1"})
         yield docker
-        containers = docker("ps", "--all", "--quiet", "--filter", f"name={docker.mark}").split()
-        if containers:
-            docker("rm", "--force", "--volumes", *containers)
-        for kind in ("network", "volume"):
-            for name in docker(kind, "ls", "--quiet", "--filter", f"name={docker.mark}").split():
-                docker(kind, "rm", name)
 
 
 def missing(why: str) -> None:
@@ -181,69 +176,47 @@ def image(docker: Docker, project: Path, authorities: tuple[str, ...]) -> str:
 
 
 class Deployment:
-    """The components of the project's image, each in a container, beside a PostgreSQL."""
+    """The project's deployment as `orrery deployment render` writes it, run by Compose."""
 
     components = ("api-server", "scheduler", "dag-processor", "triggerer", "worker")
 
-    def __init__(self, docker: Docker, image: str, postgres: str, secrets: Path) -> None:
+    def __init__(self, docker: Docker, file: Path, postgres: str) -> None:
         self.docker = docker
-        self.image = image
-        self._postgres = postgres
-        self.options = [
-            *("--network", docker.mark),
-            *("--volume", f"{docker.mark}-run:/usr/local/airflow/run"),
-            *("--volume", f"{docker.mark}-logs:/usr/local/airflow/logs"),
-            *("--volume", f"{secrets}:/run/secrets:ro"),
-            *("--env", "ORRERY_SECRETS_DIR=/run/secrets"),
-            *("--env", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_CMD=cat /run/secrets/database_url"),
-            *("--env", "AIRFLOW__CORE__EXECUTOR=orrery.executor.executor.PackingExecutor"),
-            *(
-                "--env",
-                f"AIRFLOW__CORE__EXECUTION_API_SERVER_URL=http://{self.name('api-server')}:8080/execution/",
-            ),
-        ]
+        self._file = file
+        self._environment = {**docker.environment, "POSTGRES_IMAGE": postgres}
+        self._command = compose_command(docker)
 
-    def name(self, component: str) -> str:
-        return f"{self.docker.mark}-{component}"
-
-    def start(self) -> None:
-        docker = self.docker
-        docker("network", "create", docker.mark)
-        docker(
-            *("run", "--detach", "--name", self.name("database"), "--network", docker.mark),
-            *(
-                "--env",
-                "POSTGRES_USER=airflow",
-                "--env",
-                "POSTGRES_PASSWORD=proof",
-                "--env",
-                "POSTGRES_DB=airflow",
-            ),
-            self._postgres,
+    def compose(self, *arguments: str) -> str:
+        ended = subprocess.run(
+            [*self._command, *arguments],
+            cwd=self._file.parent,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            stdin=subprocess.DEVNULL,
+            check=False,
         )
-        for component in self.components:
-            self.run(component)
-        # Last: the components wait for it.
-        docker("run", "--rm", "--name", self.name("migrate"), *self.options, self.image, "migrate")
+        assert ended.returncode == 0, f"{arguments}\n{ended.stdout}\n{ended.stderr}"
+        return ended.stdout
 
-    def run(self, component: str) -> None:
-        self.docker(
-            *("run", "--detach", "--name", self.name(component), "--health-interval", "2s"),
-            *(*self.options, self.image, component),
-        )
+    def container(self, service: str) -> str:
+        return self.compose("ps", "--quiet", service).strip()
 
-    def health(self, component: str) -> str:
-        return self.docker("inspect", "--format", "{{.State.Health.Status}}", self.name(component)).strip()
+    def health(self, service: str) -> str:
+        return self.docker("inspect", "--format", "{{.State.Health.Status}}", self.container(service)).strip()
 
-    def logs(self, component: str) -> str:
-        ended = self.docker.try_("logs", "--tail", "60", self.name(component))
+    def logs(self, service: str) -> str:
+        ended = self.docker.try_("logs", "--tail", "60", self.container(service))
         return ended.stdout + ended.stderr
 
     def sql(self, statement: str) -> list[list[str]]:
-        text = self.docker(
-            *("exec", self.name("database"), "psql", "--host=/tmp", "--username=airflow", "--dbname=airflow"),
-            *("--no-align", "--tuples-only", "--field-separator=\t", "--command", statement),
+        script = (
+            "PGPASSWORD=$(cat /run/secrets/database_password) "
+            "psql --host=/tmp --username=airflow --dbname=airflow"
+            ' --no-align --tuples-only --field-separator="\t" --command "$0"'
         )
+        text = self.docker("exec", self.container("postgres"), "sh", "-c", script, statement)
         return [line.split("\t") for line in text.splitlines()]
 
     def waits_for(self, condition: Callable[[], bool], what: str) -> None:
@@ -255,28 +228,33 @@ class Deployment:
             time.sleep(0.5)
 
 
+def compose_command(docker: Docker) -> list[str]:
+    """Return Compose: docker's plug-in, or the older program that Debian 12 has."""
+    if docker.try_("compose", "version").returncode == 0:
+        return [str(docker.program), "compose"]
+    if program := shutil.which("docker-compose"):
+        return [program]
+    missing("A deployment's tests need Docker Compose. Install it: apt-get install docker-compose.")
+    return []
+
+
 @pytest.fixture(scope="session")
-def deployment(docker: Docker, image: str, base: str, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
-    """The deployment, started; its end is the engine fixture's."""
+def deployment(docker: Docker, image: str, project: Path, base: str) -> Iterator[Deployment]:
+    """The deployment, started."""
     postgres = f"{docker.mark}-postgres"
     docker("build", "--quiet", "--build-arg", f"BASE_IMAGE={base}", "--tag", postgres, HERE / "postgres")
-    secrets = tmp_path_factory.mktemp("secrets")
-    values = {
-        "fernet_key": "cHJvb2YtcHJvb2YtcHJvb2YtcHJvb2YtcHJvb2YtcHI=",
-        "jwt_secret": "proof-" * 12,
-        "api_secret_key": "proof-" * 8,
-        "database_url": f"postgresql+psycopg2://airflow:proof@{docker.mark}-database:5432/airflow",
-    }
-    for name, value in values.items():
-        file = secrets / name
-        file.write_text(value)
-        file.chmod(0o640)
-        os.chown(file, -1, 0)
-    secrets.chmod(0o750)
-    os.chown(secrets, -1, 0)
-    made = Deployment(docker, image, postgres, secrets)
-    made.start()
-    return made
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    (project / "orrery.yaml").write_text(f"name: {docker.mark}\nlocal:\n  port: {port}\n")
+    rendered = docker.orrery("deployment", "render", "--target", "compose", "--image", image, folder=project)
+    assert rendered.returncode == 0, rendered.stderr
+    made = Deployment(docker, Path(rendered.stdout.strip()), postgres)
+    try:
+        made.compose("up", "--detach")
+        yield made
+    finally:
+        made.compose("down", "--volumes")
 
 
 def facts(docker: Docker, image: str) -> Any:

@@ -93,21 +93,15 @@ def test_every_module_of_every_provider_imports(docker: Docker, runtime: str) ->
 @pytest.mark.parametrize(
     ("command", "says"),
     [
-        (("airflow", "version"), RELEASE.airflow),
+        (("airflow", "version"), str(RELEASE.airflow)),
         (("orrery", "release", "show", __version__), f"Airflow                {RELEASE.airflow}"),
         (("bash", "-c", "echo $((20 + 1))"), "21"),
-        (("python", "-c", "import include; print('no')"), None),
     ],
 )
 def test_plain_commands_run_as_they_are(
-    docker: Docker, runtime: str, command: tuple[str, ...], says: str | None
+    docker: Docker, runtime: str, command: tuple[str, ...], says: str
 ) -> None:
-    ended = docker.try_("run", "--rm", runtime, *command)
-    if says is None:
-        assert ended.returncode == 1
-    else:
-        assert ended.returncode == 0, ended.stderr
-        assert says in ended.stdout
+    assert says in docker("run", "--rm", runtime, *command)
 
 
 def test_an_unknown_command_is_explained(docker: Docker, runtime: str) -> None:
@@ -172,7 +166,7 @@ def test_the_bills_of_materials_list_what_pip_lists(
     cyclonedx = json.loads(docker("run", "--rm", runtime, "cat", "/usr/share/orrery/sbom.cdx.json"))
     spdx = json.loads(docker("run", "--rm", runtime, "cat", "/usr/share/orrery/sbom.spdx.json"))
     purls = {component["purl"] for component in cyclonedx["components"]}
-    assert {f"pkg:pypi/{name.lower()}@{version}" for name, version in frozen.items()} <= purls
+    assert {f"pkg:pypi/{normalised(name)}@{version}" for name, version in frozen.items()} <= purls
     assert any(purl.startswith("pkg:deb/debian/libc6@") for purl in purls)
     assert len(spdx["packages"]) == len(purls) + 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,13 +19,11 @@ if TYPE_CHECKING:
 PACKING = {"AIRFLOW__CORE__EXECUTOR": "orrery.executor.executor.PackingExecutor"}
 
 
+WANTED = compose.Wanted(name="weather", image="weather:latest", port=8080, user=1000, settings=PACKING)
+
+
 def wanted(**changes: Any) -> compose.Wanted:
-    return compose.Wanted(
-        **(
-            {"name": "weather", "image": "weather:latest", "port": 8080, "user": 1000, "settings": PACKING}
-            | changes
-        )
-    )
+    return replace(WANTED, **changes)
 
 
 def services(**changes: Any) -> dict[str, Any]:

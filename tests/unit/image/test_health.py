@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orrery.components import AIRFLOW_COMPONENTS, WORKER
-from orrery.image import health
+from orrery.image import database, health
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,7 +89,7 @@ def test_a_scheduler_is_well_while_its_heart_beats(
         def close(self) -> None:
             pass
 
-    monkeypatch.setattr(health.database, "Database", Connection)
+    monkeypatch.setattr(database, "Database", Connection)
     environment = {
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql://a:b@db/x",
         "AIRFLOW_HOME": "/nonexistent",
