@@ -92,8 +92,9 @@ def find(environment: Mapping[str, str], wanted: EngineName | None = None) -> En
             troubles.append(f"{program}: {trouble}")
             hints.append(hint)
     if not troubles:
+        which = f"no {wanted}" if wanted else "neither docker nor podman"
         raise MachineError(
-            f"No container engine is installed: {wanted or 'neither docker nor podman'} is on PATH.",
+            f"No container engine is installed: {which} is on PATH.",
             hint="Install one. On Debian: apt-get install docker.io docker-buildx (or podman).",
         )
     raise MachineError("No container engine can be used. " + " ".join(troubles), hint=hints[0])
