@@ -238,9 +238,9 @@ def compose_command(docker: Docker) -> list[str]:
     return []
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def deployment(docker: Docker, image: str, project: Path, base: str) -> Iterator[Deployment]:
-    """The deployment, started."""
+    """The deployment, started. It ends with the module's tests: others need the machine."""
     postgres = f"{docker.mark}-postgres"
     docker("build", "--quiet", "--build-arg", f"BASE_IMAGE={base}", "--tag", postgres, HERE / "postgres")
     with socket.socket() as probe:
