@@ -74,7 +74,7 @@ VARIABLES = (
     Variable(
         name="ORRERY_WAIT_SECONDS",
         default="120",
-        meaning="How long a component in a container waits for its database and the migration; 0: not at all.",
+        meaning="How long a component in a container waits for the database and its schema; 0: not at all.",
     ),
     Variable(
         name="ORRERY_IMAGE_TAG",

@@ -41,8 +41,9 @@ LIMITS: dict[str, dict[str, str]] = {
     "migrate": {"memory": "1G", "cpus": "1"},
     "postgres": {"memory": "1G", "cpus": "1"},
 }
-#: A worker lets its tasks end; the others have nothing to lose.
-_GRACE = {"worker": "10m"}
+#: A worker lets its tasks end, for ten minutes at most; the others have nothing to lose.
+_GRACE = {"worker": "610s"}
+_DRAIN_SECONDS = "600"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,6 +110,8 @@ def document(wanted: Wanted) -> dict[str, Any]:
             service["volumes"].append(f"./secrets:{_SECRETS}:ro")
         service["depends_on"] = {"migrate": {"condition": "service_completed_successfully"}}
         service["restart"] = "unless-stopped"
+        if component is WORKER:
+            service["environment"].setdefault("AIRFLOW__ORRERY_EXECUTOR__DRAIN_SECONDS", _DRAIN_SECONDS)
         service["stop_grace_period"] = _GRACE.get(component.name, "30s")
         if component.probe == "http":
             service["ports"] = [f"127.0.0.1:{wanted.port}:8080"]

@@ -104,6 +104,6 @@ def test_a_worker_that_is_asked_to_stop_lets_its_task_end(docker: Docker, deploy
     worker = deployment.container("worker")
     docker("stop", "--time", "60", worker)
     deployment.waits_for(lambda: state() != [["running"]], "the task ends")
-    assert state() == [["success"]]
+    assert state() == [["success"]], docker.try_("logs", worker).stdout
     code = docker("inspect", "--format", "{{.State.ExitCode}}", worker).strip()
     assert code == "0"
