@@ -101,6 +101,8 @@ def test_a_full_disk_is_the_machines_fault() -> None:
 def test_a_base_image_that_cannot_be_had_is_said_to_be_one() -> None:
     error = engine.failure("pull access denied for orrery/runtime, repository does not exist")
     assert "base image cannot be had" in error.message
+    assert "orrery image build --variant full" in str(error.hint)
+    assert "Check the name in FROM" in str(engine.failure("pull access denied for my/base").hint)
 
 
 def test_any_other_failure_keeps_the_engines_last_words() -> None:
