@@ -1,7 +1,7 @@
 """What a lock pins and the image leaves out: it is large, and what needs it is seldom used.
 
-But for the operators of Ray on Vertex AI, every module of every provider imports without; a test does it. A project that wants one names it in
-requirements.txt: the constraints hold the version that the lock pins.
+But for the operators of Ray on Vertex AI, every module of every provider imports without; a test does it. A
+project that wants one names it in requirements.txt: the constraints hold the version that the lock pins.
 """
 
 from __future__ import annotations
