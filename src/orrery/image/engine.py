@@ -157,11 +157,11 @@ def failure(output: str) -> InputError | MachineError:
         message = "\n".join(ours[start:end]).removeprefix("Error: ")
         return InputError(message, hint=None if end is None else ours[end].removeprefix("Next: "))
     if _NO_BASE.search(output):
-        ours = "Build the runtime's image first: orrery image build --variant full (or slim)."
-        others = "Check the name in FROM and the network; of the runtime's own image: --base IMAGE."
+        build_it = "Build the runtime's image first: orrery image build --variant full (or slim)."
+        check_it = "Check the name in FROM and the network; of the runtime's own image: --base IMAGE."
         return InputError(
             f"The base image cannot be had.\n{_last_words(output, 1)}",
-            hint=ours if REPOSITORY in output else others,
+            hint=build_it if REPOSITORY in output else check_it,
         )
     return InputError(
         f"The build failed.\n{_last_words(output, _LAST_LINES)}", hint="See all of it: --verbose"
