@@ -185,6 +185,7 @@ class Deployment:
         self._file = file
         self._environment = {**docker.environment, "POSTGRES_IMAGE": postgres}
         self._command = compose_command(docker)
+        self._containers: dict[str, str] = {}
 
     def compose(self, *arguments: str) -> str:
         ended = subprocess.run(
@@ -201,7 +202,10 @@ class Deployment:
         return ended.stdout
 
     def container(self, service: str) -> str:
-        return self.compose("ps", "--quiet", service).strip()
+        # Asked once: Compose 1 takes a second of CPU for an answer.
+        if service not in self._containers:
+            self._containers[service] = self.compose("ps", "--quiet", service).strip()
+        return self._containers[service]
 
     def health(self, service: str) -> str:
         return self.docker("inspect", "--format", "{{.State.Health.Status}}", self.container(service)).strip()
