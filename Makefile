@@ -5,10 +5,13 @@ PORT ?= 8080
 ROUNDS ?= 5
 EXAMPLE := examples/airports
 BIN := $(CURDIR)/.venv/bin
+VARIANT ?= full
+# Containers know nothing of a certificate authority of the machine's own.
+CA_BUNDLE := $(if $(wildcard /usr/local/share/ca-certificates/*.crt),--ca-bundle /etc/ssl/certs/ca-certificates.crt)
 # They fork the test process and measure it: it must be small, and have done nothing else.
 FORKING := tests/integration/worker/test_cells.py tests/integration/worker/test_namespaces.py
 
-.PHONY: help setup up down test differential lint types layers unit contract integration acceptance frontend format lock catalogue bench bench-peers wheel clean
+.PHONY: help setup up down test differential lint types layers unit contract integration acceptance frontend format lock catalogue bench bench-peers wheel image image-proof clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,6 +82,14 @@ bench-peers: setup  ## The same tasks on Prefect, Dagster and DBOS too (ROUNDS=5
 
 wheel: setup  ## Build dist/*.whl
 	@$(BIN)/python -m hatchling build -t wheel
+
+image: setup  ## Build the image orrery/runtime (VARIANT=full, BASE=a Debian image, PYTHON=3.13); needs docker or podman
+	@base="$(BASE)"; base=$${base:-$$(bin/base-image $(if $(filter 3.11,$(PYTHON)),12,13))} && \
+	$(BIN)/orrery image build --variant $(VARIANT) --base "$$base" $(if $(PYTHON),--python $(PYTHON)) $(CA_BUNDLE)
+
+image-proof:  ## The image's acceptance tests on the full image (minutes more than in `make test`, which builds slim)
+	@bin/setup --tests
+	@ORRERY_TEST_IMAGE_VARIANT=full $(BIN)/pytest tests/acceptance/image
 
 clean:  ## Remove what setup and builds made (not your deployments' data)
 	rm -rf .venv dist frontend/node_modules src/orrery/ui/static .mypy_cache .ruff_cache .pytest_cache test-results

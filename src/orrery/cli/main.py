@@ -38,6 +38,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "airflow": ("orrery.cli.airflow", "airflow", "Run Airflow's own command in this deployment."),
     "config": ("orrery.cli.config", "config", "List and explain settings."),
     "release": ("orrery.cli.release", "release", "Look things up in the catalogue of releases."),
+    "deployment": ("orrery.cli.deployment", "deployment", "Render this deployment for other tools."),
+    "image": ("orrery.cli.image", "image", "Build images, and look into them."),
     "doctor": ("orrery.cli.doctor", "doctor", "Check this machine and this project."),
 }
 

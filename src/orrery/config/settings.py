@@ -72,6 +72,11 @@ VARIABLES = (
         meaning="Where environments and other things that can be made again are kept.",
     ),
     Variable(
+        name="ORRERY_WAIT_SECONDS",
+        default="120",
+        meaning="How long a component in a container waits for the database and its schema; 0: not at all.",
+    ),
+    Variable(
         name="ORRERY_IMAGE_TAG",
         default="none",
         meaning="Tag of the image that runs, shown in the footer. Set when an image is built.",

@@ -1,0 +1,294 @@
+"""`orrery image`: build the runtime's image or a project's, and look into images."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from orrery.cli.output import Format, output_option, print_facts, print_json, print_table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from orrery.image.engine import Engine
+    from orrery.image.facts import ImageFacts
+
+_MOST_PACKAGES = 15
+
+
+def _engine_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--engine",
+        "engine_name",
+        type=click.Choice(["docker", "podman"]),
+        help="Default: the one that answers.",
+    )(command)
+
+
+@click.group()
+def image() -> None:
+    """Build images of the runtime and of projects, and look into them."""
+
+
+@image.command()
+@click.option(
+    "--variant", help="Build the runtime itself: full, base, slim or slim-base. Default: this project."
+)
+@click.option("--python", help="Python of the runtime's image, such as 3.11. Default: 3.13.")
+@click.option("--base", metavar="IMAGE", help="The Debian that the runtime's image stands on.")
+@click.option("--platform", metavar="OS/ARCH", help="For instance linux/arm64. Default: this machine's.")
+@click.option("--tag", metavar="NAME[:TAG]", help="Name of the project's image. Default: the project's name.")
+@click.option(
+    "--from-astro", is_flag=True, help="Put this runtime in the place of Astro's in the project's Dockerfile."
+)
+@click.option(
+    "--ca-bundle", type=click.Path(path_type=Path), help="Your certificate authorities, for the build only."
+)
+@click.option("--netrc", type=click.Path(path_type=Path), help="Passwords of indexes, for the build only.")
+@click.option(
+    "--index-file", type=click.Path(path_type=Path), help="UV_DEFAULT_INDEX=... , for the build only."
+)
+@_engine_option
+@click.option("--verbose", is_flag=True, help="Show the engine's output.")
+def build(
+    *,
+    variant: str | None,
+    python: str | None,
+    base: str | None,
+    platform: str | None,
+    tag: str | None,
+    from_astro: bool,
+    ca_bundle: Path | None,
+    netrc: Path | None,
+    index_file: Path | None,
+    engine_name: Any,
+    verbose: bool,
+) -> None:
+    """Build the image of this project, or with --variant the runtime's own.
+
+    Secrets given to a build are mounted into single steps; they stay in no layer.
+    """
+    from orrery.errors import InputError
+    from orrery.image import engine, runtime
+    from orrery.image.tags import Variant
+
+    secrets = runtime.Secrets(ca_bundle=ca_bundle, netrc=netrc, index=index_file)
+    wanted = Variant.parse(variant, python) if variant else None
+    if wanted is None and (python or base):
+        raise InputError("--python and --base are about the runtime's own image.", hint="Add --variant full.")
+    if wanted and (from_astro or tag):
+        raise InputError("--from-astro and --tag are about a project's image.", hint="Leave --variant out.")
+    if wanted is None:
+        _build_project(
+            engine_name, tag=tag, platform=platform, from_astro=from_astro, secrets=secrets, verbose=verbose
+        )
+        return
+    names = runtime.build(
+        engine.find(os.environ, engine_name),
+        wanted,
+        base=base,
+        platform=platform,
+        secrets=secrets,
+        environment=os.environ,
+        verbose=verbose,
+        report=_report,
+    )
+    for name in names:
+        click.echo(name)
+
+
+def _build_project(
+    engine_name: Any, *, tag: str | None, platform: str | None, from_astro: bool, secrets: Any, verbose: bool
+) -> None:
+    from orrery import __version__
+    from orrery.image import child, engine
+    from orrery.image.tags import Variant
+    from orrery.project.layout import find_project
+    from orrery.project.requirements import check_requirements
+    from orrery.project.text import read_packages
+    from orrery.release import catalogue
+
+    project = find_project(Path())
+    release = catalogue.load().release(__version__)
+    # Seconds earlier than the engine would say it.
+    check_requirements(project.requirements, runtime=__version__, airflow=release.airflow or "its own")
+    read_packages(project.packages)
+    made = child.recipe(project, runtime=__version__, variant=Variant(), from_astro=from_astro)
+    if made.change:
+        _report(f"Changed for this build only:\n  - {made.change[0]}\n  + {made.change[1]}")
+    name = tag or project.name
+    name = name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+    child.build(
+        engine.find(os.environ, engine_name),
+        project,
+        made,
+        name=name,
+        platform=platform,
+        secrets=secrets,
+        verbose=verbose,
+        report=_report,
+    )
+    click.echo(name)
+
+
+@image.command()
+@click.argument("name", metavar="IMAGE")
+@click.option("--all", "show_all", is_flag=True, help=f"All packages, not only the {_MOST_PACKAGES} largest.")
+@_engine_option
+@output_option
+def inspect(*, name: str, show_all: bool, engine_name: Any, output: Format) -> None:
+    """Show what is in an image: versions, providers, early fixes, lifecycle, sizes."""
+    from orrery.image import facts
+
+    found = facts.inspect(_engine(engine_name), name)
+    if output == "json":
+        print_json(_facts(found))
+        return
+    _print_facts(found, most=None if show_all else _MOST_PACKAGES)
+
+
+@image.command()
+@click.argument("before")
+@click.argument("after")
+@_engine_option
+@output_option
+def diff(*, before: str, after: str, engine_name: Any, output: Format) -> None:
+    """Show what differs between two images: release, early fixes, settings, providers, packages."""
+    from dataclasses import asdict
+
+    from orrery.image import facts
+
+    engine = _engine(engine_name)
+    found = facts.changes(facts.inspect(engine, before), facts.inspect(engine, after))
+    if output == "json":
+        print_json([asdict(change) for change in found])
+    elif not found:
+        click.echo("No difference.")
+    else:
+        print_table(
+            ("Kind", "Name", before, after),
+            ((change.kind, change.name, change.before or "-", change.after or "-") for change in found),
+        )
+
+
+@image.command()
+@output_option
+def tags(output: Format) -> None:
+    """List the tags of the newest release's images, and what each one is."""
+    from orrery.image import tags as table
+    from orrery.release import catalogue
+
+    known = catalogue.load()
+    newest = known.newest
+    line = known.line(newest.version.major)
+    released = [release.version for release in line.releases]
+    rows = [
+        {
+            "tag": f"{table.REPOSITORY}:{tag.name}",
+            "providers": tag.variant.providers,
+            "python": tag.variant.python,
+            "onbuild": not tag.variant.is_base,
+            "base_image": tag.variant.base_image,
+            "floats": tag.floats,
+        }
+        for variant in table.variants(table.BASE_IMAGES)
+        for tag in table.tags(newest.version, variant, released)
+    ]
+    if output == "json":
+        print_json(rows)
+        return
+    print_table(
+        ("Tag", "Providers", "Python", "Project image", "Stands on", "Moves"),
+        (
+            (
+                row["tag"],
+                row["providers"],
+                row["python"],
+                "yes" if row["onbuild"] else "no",
+                row["base_image"],
+                "yes" if row["floats"] else "no",
+            )
+            for row in rows
+        ),
+    )
+
+
+def _engine(name: Any) -> Engine:
+    from orrery.image import engine
+
+    return engine.find(os.environ, name)
+
+
+def _report(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def _facts(found: ImageFacts) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return asdict(found) | {"lifecycle": _lifecycle(found)}
+
+
+def _lifecycle(found: ImageFacts) -> dict[str, Any] | None:
+    from datetime import UTC, datetime
+
+    from orrery.release import catalogue
+    from orrery.release.version import Version
+
+    known = catalogue.load()
+    line = known.lines_by_number.get(Version.parse(str(found.release["runtime"])).major)
+    if line is None or line.lifecycle is None:
+        return None
+    today = datetime.now(UTC).date()
+    return {
+        "state": line.state_on(today),
+        "bugfix_ends": line.lifecycle.bugfix_ends,
+        "security_ends": line.lifecycle.security_ends,
+    }
+
+
+def _print_facts(found: ImageFacts, *, most: int | None) -> None:
+    release, life = found.release, _lifecycle(found)
+    fixes = release.get("early_fixes", ())
+    print_facts(
+        [
+            ("Image", found.name),
+            ("Digest", found.digest),
+            ("Tag", release.get("image_tag")),
+            ("Runtime", f"{release['runtime']} ({release['variant']})"),
+            ("Airflow", release.get("airflow")),
+            ("Task SDK", release.get("task_sdk")),
+            ("Python", release.get("python")),
+            ("Stands on", release.get("base_image")),
+            ("Architecture", found.architecture),
+            ("Made from", f"{release.get('revision')} at {release.get('created')}"),
+            ("State today", life and life["state"]),
+            ("Security fixes until", life and life["security_ends"]),
+            ("Size", _size(found.size_bytes)),
+            ("Packages", len(found.packages)),
+            ("Early fixes", ", ".join(fix["id"] for fix in fixes) or "none"),
+        ]
+    )
+    providers = release.get("providers", {})
+    print_table(("Provider", "Version"), providers.items(), title="Providers")
+    print_table(
+        ("Size", "Step"),
+        ((_size(layer.size_bytes), layer.step[:100]) for layer in found.layers),
+        title="Layers",
+    )
+    ordered = sorted(found.packages.items(), key=lambda item: -item[1].size_bytes)
+    print_table(
+        ("Package", "Version", "Size", "Licence"),
+        (
+            (name, package.version, _size(package.size_bytes), package.licence)
+            for name, package in ordered[:most]
+        ),
+        title="Packages by size",
+    )
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB"

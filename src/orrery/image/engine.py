@@ -1,0 +1,173 @@
+"""The container engine of this machine: docker or podman, found by itself."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from orrery.errors import InputError, MachineError
+from orrery.image.tags import REPOSITORY
+from orrery.local import process
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+EngineName = Literal["docker", "podman"]
+ENGINES: tuple[EngineName, ...] = ("docker", "podman")
+
+_ANSWER_SECONDS = 30
+#: What BuildKit writes before a line of a step's output.
+_PREFIX = re.compile(r"^#\d+ (?:[\d.]+ )?")
+#: What the steps of ours write before each of their lines.
+_MARK = "orrery: "
+_NO_BASE = re.compile(
+    r"pull access denied|manifest unknown|manifest for \S+ not found|failed to resolve source metadata|"
+    r"initializing source|no such host|i/o timeout|short-name"
+)
+_LAST_LINES = 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Engine:
+    """One engine that answers."""
+
+    name: EngineName
+    program: Path
+    #: Of the server, or of podman itself.
+    version: str
+    environment: Mapping[str, str]
+
+    def run(self, *arguments: str | Path, timeout: float | None = None) -> process.Completed:
+        """Run one of its commands to the end and return what it said, whatever the exit code."""
+        return process.run([self.program, *arguments], env=self.environment, timeout=timeout)
+
+    def said(self, *arguments: str | Path) -> str:
+        """Return the output of a command. Raises InputError with the engine's own words when it fails."""
+        ended = self.run(*arguments)
+        if ended.returncode:
+            raise InputError(
+                f"{self.name} refused: {_last_words(ended.stderr, 3)}",
+                hint=f"Run it yourself: {self.name} {' '.join(str(word) for word in arguments[:3])} ...",
+            )
+        return ended.stdout
+
+    def has(self, image: str) -> bool:
+        """Say whether an image is on this machine."""
+        return self.run("image", "inspect", image).returncode == 0
+
+    def build(self, arguments: Sequence[str | Path], *, folder: Path, verbose: bool) -> None:
+        """Build an image from the context `folder`; `verbose` shows the engine's output as it comes.
+
+        Raises:
+            InputError: the project or the base image is at fault; the build's own reason is told.
+            MachineError: the disk is full.
+        """
+        docker_format = ("--format", "docker") if self.name == "podman" else ("--progress", "plain")
+        argv = [self.program, "build", *docker_format, *arguments, folder]
+        if verbose:
+            if process.start(argv, env=self.environment).wait():
+                raise InputError("The build failed; its output above says why.")
+            return
+        ended = process.run(argv, env=self.environment)
+        if ended.returncode:
+            raise failure(f"{ended.stdout}\n{ended.stderr}")
+
+
+def find(environment: Mapping[str, str], wanted: EngineName | None = None) -> Engine:
+    """Return the first engine that answers, docker before podman.
+
+    Raises:
+        MachineError: none is installed, or none of those that are answers; the message says which and why.
+    """
+    environment = {**environment, "DOCKER_BUILDKIT": "1", "BUILDAH_FORMAT": "docker"}
+    troubles: list[str] = []
+    hints: list[str] = []
+    for name in (wanted,) if wanted else ENGINES:
+        for program in _programs(name, environment):
+            version, trouble, hint = (_docker if name == "docker" else _podman)(program, environment)
+            if version:
+                return Engine(name=name, program=program, version=version, environment=environment)
+            troubles.append(f"{program}: {trouble}")
+            hints.append(hint)
+    if not troubles:
+        which = f"no {wanted}" if wanted else "neither docker nor podman"
+        raise MachineError(
+            f"No container engine is installed: {which} is on PATH.",
+            hint="Install one. On Debian: apt-get install docker.io docker-buildx (or podman).",
+        )
+    raise MachineError("No container engine can be used. " + " ".join(troubles), hint=hints[0])
+
+
+def _programs(name: str, environment: Mapping[str, str]) -> Iterator[Path]:
+    """Yield every program of that name on PATH: the first may be a client that cannot build."""
+    seen = set()
+    for folder in environment.get("PATH", os.defpath).split(os.pathsep):
+        program = Path(folder or ".") / name
+        if program.is_file() and os.access(program, os.X_OK) and program.resolve() not in seen:
+            seen.add(program.resolve())
+            yield program
+
+
+def _docker(program: Path, environment: Mapping[str, str]) -> tuple[str | None, str, str]:
+    asked = ("version", "--format", "{{.Client.Version}} {{.Server.Version}}")
+    ended = process.run([program, *asked], env=environment, timeout=_ANSWER_SECONDS)
+    if ended.returncode:
+        why = _last_words(ended.stderr, 1)
+        if "permission denied" in why.lower():
+            return None, why, "Add yourself to the group docker (usermod -aG docker $USER) and sign in again."
+        return None, why, "Start it (systemctl start docker), or set DOCKER_HOST to where it listens."
+    client, _, server = ended.stdout.strip().partition(" ")
+    # Until 22 the client had BuildKit in itself; since 23 it is a plug-in.
+    builds = (
+        process.run([program, "buildx", "version"], env=environment, timeout=_ANSWER_SECONDS).returncode == 0
+    )
+    if not builds and int(client.partition(".")[0] or 0) >= 23:
+        return (
+            None,
+            f"docker {client} has no BuildKit: its plug-in buildx is missing.",
+            ("Install it: apt-get install docker-buildx (or docker-buildx-plugin)."),
+        )
+    return server, "", ""
+
+
+def _podman(program: Path, environment: Mapping[str, str]) -> tuple[str | None, str, str]:
+    ended = process.run(
+        [program, "version", "--format", "{{.Client.Version}}"], env=environment, timeout=_ANSWER_SECONDS
+    )
+    if ended.returncode:
+        return None, _last_words(ended.stderr, 1), "See why: podman info"
+    return ended.stdout.strip(), "", ""
+
+
+def failure(output: str) -> InputError | MachineError:
+    """Return the error for a failed build: our own step's words where it was one, else the engine's."""
+    lines = [_PREFIX.sub("", line).rstrip() for line in output.splitlines()]
+    if "no space left on device" in output.lower():
+        return MachineError(
+            "The disk is full.",
+            hint="Free space: docker builder prune and docker image prune; then build again.",
+        )
+    ours = [line.partition(_MARK)[2] for line in lines if _MARK in line]
+    start = next((at for at, line in enumerate(ours) if line.startswith("Error: ")), None)
+    if start is not None:
+        end = next((at for at, line in enumerate(ours) if at > start and line.startswith("Next: ")), None)
+        message = "\n".join(ours[start:end]).removeprefix("Error: ")
+        return InputError(message, hint=None if end is None else ours[end].removeprefix("Next: "))
+    if _NO_BASE.search(output):
+        build_it = "Build the runtime's image first: orrery image build --variant full (or slim)."
+        check_it = "Check the name in FROM and the network; of the runtime's own image: --base IMAGE."
+        return InputError(
+            f"The base image cannot be had.\n{_last_words(output, 1)}",
+            hint=build_it if REPOSITORY in output else check_it,
+        )
+    return InputError(
+        f"The build failed.\n{_last_words(output, _LAST_LINES)}", hint="See all of it: --verbose"
+    )
+
+
+def _last_words(text: str, count: int) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return "\n".join(lines[-count:]) or "it said nothing"

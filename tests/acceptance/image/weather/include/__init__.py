@@ -1,0 +1,3 @@
+"""What the DAGs share."""
+
+DEGREES = 21
