@@ -56,6 +56,7 @@ class PolicyCache:
         self._dags_asked = False
         #: The process whose thread it is: a server may fork after it has loaded us.
         self._pid = 0
+        self._thread: threading.Thread | None = None
         self._stopped = threading.Event()
 
     @property
@@ -117,6 +118,8 @@ class PolicyCache:
     def close(self) -> None:
         """End the thread."""
         self._stopped.set()
+        if self._thread is not None:
+            self._thread.join(2 * POLL_SECONDS)
 
     def _ensure_thread(self) -> None:
         if self._pid == (pid := os.getpid()):
@@ -125,7 +128,8 @@ class PolicyCache:
             if self._pid == pid:
                 return
             self._pid = pid
-            threading.Thread(target=self._watch, name="orrery-access", daemon=True).start()
+            self._thread = threading.Thread(target=self._watch, name="orrery-access", daemon=True)
+            self._thread.start()
 
     def _watch(self) -> None:
         listener = self._open_listener() if self._open_listener else None

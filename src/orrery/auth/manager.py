@@ -267,12 +267,15 @@ class OrreryAuthManager(BaseAuthManager[OrreryUser]):  # type: ignore[misc] # Ai
         if dag_id is not None:
             self.cache.knows(dag_id)
             decision = rights.decide(permission, dag=self.cache.dags.get(dag_id))
+            # Noted too: a list may be asked for with one Dag in its address and show others.
+            if decision.is_allowed and permission is not None and (request := current()) is not None:
+                request.asked.add(permission)
             return self._decided(user, permission, decision, dag_id)
         of_some = is_expected_of_some(str(method), entity)
         decision = rights.decide(permission, of_some=of_some)
         if decision.is_allowed and of_some and permission is not None:
             if (request := current()) is not None:
-                request.asked_of_some.add(permission)
+                request.asked.add(permission)
             elif str(method) == "GET" and permission != "dag.read":
                 # Nobody will know which part was asked for: yes only where it holds on all that may be seen.
                 index = self.cache.dags
@@ -323,7 +326,7 @@ class OrreryAuthManager(BaseAuthManager[OrreryUser]):  # type: ignore[misc] # Ai
         rights = self.rights(user)
         asked = {permissions.of_dag(str(method), None)}
         if (request := current()) is not None:
-            asked |= request.asked_of_some
+            asked |= request.asked
         found = index.all
         for permission in asked:
             found &= rights.dag_ids(permission, index)

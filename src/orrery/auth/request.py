@@ -26,8 +26,8 @@ class RequestState:
     address: str | None = None
     method: str = ""
     path: str = ""
-    #: Permissions that were asked on Dags in general; lists show those Dags only on which all of them hold.
-    asked_of_some: set[str] = field(default_factory=set)
+    #: Permissions that were asked on Dags, and given; lists show those Dags only on which all of them hold.
+    asked: set[str] = field(default_factory=set)
 
 
 _CURRENT: ContextVar[RequestState | None] = ContextVar("orrery_request", default=None)
