@@ -16,7 +16,7 @@ from airflow.api_fastapi.core_api.security import get_user
 from airflow.utils.session import create_session
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Path, Query, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from orrery.auth import passwords, permissions, request, store
 from orrery.auth.changes import ChangeError, change, parse_scope
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 Name = Annotated[str, Field(min_length=1, max_length=250, pattern=r"^[^\x00]*$")]
 Text = Annotated[str, Field(max_length=1000, pattern=r"^[^\x00]*$")]
-Password = Annotated[str, Field(min_length=1, max_length=1024, repr=False)]
+Password = Annotated[SecretStr, Field(min_length=1, max_length=1024)]
 InPath = Annotated[str, Path(min_length=1, max_length=250, pattern=r"^[^\x00]*$")]
 InQuery = Annotated[str | None, Query(max_length=250, pattern=r"^[^\x00]*$")]
 
@@ -210,10 +210,10 @@ def change_own_password(by: By, body: OwnPassword) -> dict[str, Any]:
     """Give oneself another password: signs out everywhere."""
     with create_session(scoped=False) as session:
         kept = store.password_hash(session, by.user.id)
-    if by.user.token_id is not None or not passwords.verify(body.current, kept):
+    if by.user.token_id is not None or not passwords.verify(body.current.get_secret_value(), kept):
         raise HTTPException(403, "The current password does not fit.")
     with change(by.manager, by.user) as made:
-        made.set_password(by.user.id, body.password, is_own=True)
+        made.set_password(by.user.id, body.password.get_secret_value(), is_own=True)
     return {"changed": True}
 
 
@@ -272,7 +272,7 @@ def create_user(by: By, body: NewUser) -> dict[str, Any]:
             username=body.username,
             email=body.email,
             full_name=body.full_name,
-            password=body.password,
+            password=body.password.get_secret_value() if body.password else None,
             kind=kind,
         )
     return _account(by.policy.accounts[account_id], by.policy)
@@ -289,7 +289,7 @@ def update_user(by: By, name: InPath, body: UserChange) -> dict[str, Any]:
 def set_password(by: By, name: InPath, body: NewPassword) -> dict[str, Any]:
     """Give somebody another password."""
     with change(by.manager, by.user) as made:
-        made.set_password(name, body.password)
+        made.set_password(name, body.password.get_secret_value())
     return {"changed": True}
 
 

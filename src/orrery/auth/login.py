@@ -6,22 +6,19 @@ the cookie, with a session id that is new at each sign-in.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 from airflow.api_fastapi.app import get_cookie_path
 from airflow.api_fastapi.auth.managers.base_auth_manager import COOKIE_NAME_JWT_TOKEN
 from airflow.api_fastapi.core_api.security import is_safe_url
 from airflow.configuration import conf
-from airflow.utils.session import create_session
 from fastapi import APIRouter, FastAPI, Form, HTTPException, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
-from jwt import InvalidTokenError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from orrery.auth import request as requests
-from orrery.auth import signin, store, tokens
+from orrery.auth import signin
 
 if TYPE_CHECKING:
     from orrery.auth.manager import OrreryAuthManager
@@ -161,39 +158,12 @@ def start_session(
 def end_session(manager: OrreryAuthManager, request: Request, response: Response) -> None:
     """Sign a browser out: void its session on every API server, and remove the cookie."""
     if token := request.cookies.get(COOKIE_NAME_JWT_TOKEN):
-        sign_out(manager, token)
+        manager.revoke_token(token)
     for path in {get_cookie_path(), "/"}:
         response.delete_cookie(
             COOKIE_NAME_JWT_TOKEN, path=path, secure=is_secure(request), httponly=True, samesite="lax"
         )
     response.headers["Cache-Control"] = "no-store"
-
-
-def sign_out(manager: OrreryAuthManager, token: str) -> None:
-    """Void the session of a cookie, or a short access token; what is no valid one needs no more."""
-    if token.startswith(tokens.PREFIX):
-        return
-    try:
-        claims = manager.claims_of(token)
-    except InvalidTokenError:
-        return
-    session_id = claims.get("sid")
-    name = session_id or claims.get("jti")
-    if name is None:
-        return
-    now = datetime.now(UTC)
-    expires_at = now + manager.settings.session if session_id else datetime.fromtimestamp(claims["exp"], UTC)
-    account = manager.cache.policy.accounts.get(str(claims.get("sub")))
-    with create_session(scoped=False) as session:
-        store.revoke_session(session, name, expires_at)
-        store.record(
-            session,
-            "sign-out",
-            now=now,
-            actor=account.username if account else None,
-            address=requests.address(),
-        )
-    manager.cache.refresh()
 
 
 def next_page(request: Request, wanted: str | None) -> str:

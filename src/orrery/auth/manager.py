@@ -8,6 +8,7 @@ asks the database in a request's path.
 
 from __future__ import annotations
 
+import importlib
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
@@ -15,6 +16,7 @@ from uuid import uuid4
 
 from airflow.api_fastapi.auth.managers.base_auth_manager import BaseAuthManager
 from airflow.configuration import conf
+from airflow.utils.session import create_session
 from jwt import InvalidTokenError
 
 from orrery.auth import permissions, recorder, settings, store, tokens
@@ -22,7 +24,7 @@ from orrery.auth.bootstrap import ensure_owner
 from orrery.auth.cache import PolicyCache
 from orrery.auth.compat import every_dag, is_expected_of_some
 from orrery.auth.policy import Rights
-from orrery.auth.request import AccessMiddleware, current
+from orrery.auth.request import AccessMiddleware, address, current
 from orrery.auth.roles import SYSTEM_PREFIX, Decision
 from orrery.auth.user import OrreryUser
 
@@ -185,9 +187,23 @@ class OrreryAuthManager(BaseAuthManager[OrreryUser]):  # type: ignore[misc] # Ai
 
     def revoke_token(self, token: str) -> None:
         """Sign a session or a short token out, on every API server; an API token has a route of its own."""
-        from orrery.auth.login import sign_out  # noqa: PLC0415 - it needs FastAPI
-
-        sign_out(self, token)
+        try:
+            claims = self.claims_of(token)
+        except InvalidTokenError:  # nothing is left to be revoked
+            return
+        session_id = claims.get("sid")
+        name = session_id or claims.get("jti")
+        if name is None:
+            return
+        now = datetime.now(UTC)
+        # A session gets new tokens until it is over: its id is void for all of them.
+        until = now + self.settings.session if session_id else datetime.fromtimestamp(claims["exp"], UTC)
+        account = self.cache.policy.accounts.get(str(claims.get("sub")))
+        with create_session(scoped=False) as session:
+            store.revoke_session(session, name, until)
+            actor = account.username if account else None
+            store.record(session, "sign-out", now=now, actor=actor, address=address())
+        self.cache.refresh()
 
     # -- what -------------------------------------------------------------------------------------
 
@@ -412,9 +428,9 @@ class OrreryAuthManager(BaseAuthManager[OrreryUser]):  # type: ignore[misc] # Ai
 
     def get_fastapi_app(self) -> FastAPI | None:
         """Return what is mounted at /auth: tokens, the login page, sign-out."""
-        from orrery.auth.login import create_app  # noqa: PLC0415 - only the API server needs it
-
-        return create_app(self)
+        # By its name, as Airflow's plug-ins are: it is built on this module.
+        app: FastAPI = importlib.import_module("orrery.auth.login").create_app(self)
+        return app
 
     @staticmethod
     def access_token_seconds(*, for_cli: bool = False) -> int:

@@ -1,4 +1,4 @@
-"""A real PostgreSQL, Airflow's API server in this process with Orrery's auth manager, people of every role."""
+"""A real PostgreSQL, and Airflow's API server in this process with Orrery's auth manager."""
 
 from __future__ import annotations
 

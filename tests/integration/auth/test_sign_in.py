@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-
 from tests.integration.auth.conftest import OWNER, PASSWORD
 
 pytestmark = pytest.mark.integration
