@@ -101,3 +101,28 @@ def airflow_app(access_database: str, tmp_path_factory: pytest.TempPathFactory) 
     finally:
         os.environ.clear()
         os.environ.update(before)
+
+
+@pytest.fixture(scope="session")
+def tokens(airflow_app: Any) -> dict[str, str]:
+    """An access token of somebody of each role; the Dags are there."""
+    from tests.integration.auth import people
+
+    return people.seed(airflow_app.state.auth_manager)
+
+
+@pytest.fixture
+def client(airflow_app: Any) -> Any:
+    """A browser or a program that nobody has signed in."""
+    from fastapi.testclient import TestClient
+
+    return TestClient(airflow_app, follow_redirects=False)
+
+
+@pytest.fixture(scope="session")
+def as_owner(airflow_app: Any, tokens: dict[str, str]) -> Any:
+    """A client of the organization's owner."""
+    from fastapi.testclient import TestClient
+
+    token = tokens["organization-owner-organization"]
+    return TestClient(airflow_app, headers={"Authorization": f"Bearer {token}"}, follow_redirects=False)

@@ -5,18 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fastapi.testclient import TestClient
 from tests.integration.auth.conftest import OWNER, PASSWORD
 
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture
-def client(airflow_app: Any) -> TestClient:
-    return TestClient(airflow_app, follow_redirects=False)
-
-
-def test_a_password_gives_a_token_and_that_the_api(client: TestClient) -> None:
+def test_a_password_gives_a_token_and_that_the_api(client: Any) -> None:
     answer = client.post("/auth/token", json={"username": OWNER, "password": PASSWORD})
     assert answer.status_code == 201, answer.text
     token = answer.json()["access_token"]
@@ -25,7 +19,7 @@ def test_a_password_gives_a_token_and_that_the_api(client: TestClient) -> None:
     assert answer.status_code == 200, answer.text
 
 
-def test_the_form_begins_a_session_and_sign_out_ends_it(client: TestClient) -> None:
+def test_the_form_begins_a_session_and_sign_out_ends_it(client: Any) -> None:
     answer = client.post("/auth/login", data={"username": OWNER, "password": PASSWORD})
     assert answer.status_code == 303, answer.text
     cookie = answer.headers["set-cookie"]
