@@ -58,7 +58,7 @@ def token_of(client: Any, name: str, password: str = LONG) -> str:
     ],
 )
 def test_a_token_that_is_not_ours_is_refused(
-    client: Any, airflow_app: Any, tokens: dict[str, str], claims: dict[str, Any], key: Any, algorithm: str
+    client: Any, tokens: dict[str, str], claims: dict[str, Any], key: Any, algorithm: str
 ) -> None:
     good = jwt.decode(
         tokens["organization-owner-organization"], SECRET, algorithms=["HS512"], audience="apache-airflow"
@@ -246,7 +246,7 @@ def test_the_last_owner_stays(as_owner: Any, airflow_app: Any) -> None:
 
     manager = airflow_app.state.auth_manager
     policy = manager.cache.policy
-    last = sorted(policy.owners)[0]
+    last = min(policy.owners)
     user = manager.user_of(policy.accounts[last])
     with pytest.raises(changes.ChangeError, match="without an owner"), changes.change(manager, user) as made:
         for owner in policy.owners:
