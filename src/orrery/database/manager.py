@@ -13,7 +13,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-from orrery.database import triggers
+from orrery.database import access_triggers, triggers
 from orrery.database.access_tables import all_tables
 from orrery.database.tables import VERSION_TABLE
 from orrery.errors import StateError
@@ -105,6 +105,9 @@ class OrreryDBManager(BaseDBManager):  # type: ignore[misc]
     def drop_tables(self, connection: Connection) -> None:
         """Drop all that is ours."""
         triggers.drop(connection)
+        if connection.dialect.name == "postgresql":
+            for statement in access_triggers.removals():
+                connection.exec_driver_sql(statement)
         super().drop_tables(connection)
 
     @contextmanager

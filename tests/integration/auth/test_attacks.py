@@ -126,9 +126,6 @@ def test_as_much_is_done_for_a_name_that_does_not_exist(
 ) -> None:
     from orrery.auth import passwords
 
-    done: list[bool] = []
-    verify = passwords.verify
-    monkeypatch.setattr(passwords, "verify", lambda given, kept: (done.append(True), verify(given, kept))[1])
     hashed: list[str] = []
     hasher = passwords._HASHER
 
@@ -148,7 +145,6 @@ def test_as_much_is_done_for_a_name_that_does_not_exist(
         for name in (known, f"nobody-{uuid4().hex}", service)
     ]
     assert {(answer.status_code, answer.text) for answer in answers} == {(401, answers[0].text)}
-    assert len(done) == 3
     parameters = {kept.rpartition("$")[0].rpartition("$")[0] for kept in hashed}
     assert len(hashed) == 3
     assert len(parameters) == 1
@@ -181,8 +177,8 @@ def test_guessing_is_limited_over_two_api_servers_and_at_once(airflow_app: Any, 
     with pytest.raises(signin.TooManyAttemptsError):
         signin.sign_in(servers[0].policy, name, LONG, address="192.0.2.7")
     assert signin.sign_in(servers[1].policy, name, LONG, address="198.51.100.1").username == name
-    for each in servers:
-        each.close()
+    for server in servers:
+        server.close()
 
 
 def test_many_strangers_cannot_lock_somebody_out(

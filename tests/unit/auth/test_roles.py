@@ -7,11 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orrery.auth import permissions
-from orrery.auth.permissions import DAG_PERMISSIONS, PERMISSIONS
+from orrery.auth.permissions import DAG_PERMISSIONS, OF_EVERYBODY, PERMISSIONS
 from orrery.auth.roles import (
     BUILT_IN,
     DAG_SCOPES,
-    OF_EVERYBODY,
     Binding,
     Dag,
     DagIndex,
