@@ -1,4 +1,4 @@
-"""What wakes the scheduler, heard: a connection of its own that PostgreSQL writes notifications to.
+"""What has changed, heard: a connection of its own that PostgreSQL writes notifications to.
 
 It never raises and never waits longer than a connection takes to be refused: whoever schedules has a
 poll as safety net, and goes on with it while there is no connection.
@@ -29,7 +29,6 @@ log = logging.getLogger(__name__)
 
 #: A connection that the network lost without a word is known to be dead after about a minute.
 _CONNECT: dict[str, Any] = {
-    "application_name": "orrery-scheduler-listen",
     "connect_timeout": 3,
     "keepalives": 1,
     "keepalives_idle": 30,
@@ -61,9 +60,13 @@ class Listener:
         url: str,
         *,
         connect_args: Mapping[str, Any] | None = None,
+        channel: str = CHANNEL,
+        whom: str = "scheduler",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take SQLAlchemy's URL of the database, and what its driver is given beside.
+        """Take SQLAlchemy's URL of the database, what its driver is given beside, and what to listen on.
+
+        `whom` is woken: it is named in logs and in PostgreSQL's list of connections.
 
         Raises:
             InputError: that is no URL of a PostgreSQL.
@@ -71,7 +74,10 @@ class Listener:
         parsed = _postgresql(url)
         dialect: Any = PGDialect_psycopg2
         _, named = dialect().create_connect_args(parsed)
-        self._arguments = {**_CONNECT, **named, **(connect_args or {})}
+        name = {"application_name": f"orrery-{whom.replace(' ', '-')}-listen"}
+        self._arguments = {**_CONNECT, **name, **named, **(connect_args or {})}
+        self._channel = channel
+        self._whom = whom
         self._place = f"{parsed.host or 'localhost'}:{parsed.port or 5432}/{parsed.database or ''}"
         self._clock = clock
         # One descriptor for ever, whatever becomes of the connection behind it.
@@ -138,7 +144,7 @@ class Listener:
         try:
             connection.set_isolation_level(ISOLATION_LEVEL_AUTOCOMMIT)
             with connection.cursor() as cursor:
-                cursor.execute(f"LISTEN {CHANNEL}")
+                cursor.execute(f"LISTEN {self._channel}")
             hears = self._hears(connection)
         except (psycopg2.Error, OSError) as error:
             connection.close()
@@ -156,7 +162,7 @@ class Listener:
         self._poll.register(self._descriptor, select.EPOLLIN)
         self._wait_seconds = _FIRST_WAIT_SECONDS
         if self._problem is not None:
-            log.info("The scheduler is woken by notifications of %s again", self._place)
+            log.info("The %s is woken by notifications of %s again", self._whom, self._place)
         self._problem = None
         return True  # from now on all is heard; what was before is not known: look
 
@@ -195,8 +201,9 @@ class Listener:
         self._retry_at = self._clock() + wait_seconds
         if self._problem is None:  # once for each outage
             log.warning(
-                "Notifications of %s do not wake the scheduler, its poll finds changes later. %s",
+                "Notifications of %s do not wake the %s, its poll finds changes later. %s",
                 self._place,
+                self._whom,
                 problem,
             )
         self._problem = problem

@@ -13,8 +13,9 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-from orrery.database import triggers
-from orrery.database.tables import VERSION_TABLE, metadata
+from orrery.database import access_triggers, triggers
+from orrery.database.access_tables import all_tables
+from orrery.database.tables import VERSION_TABLE
 from orrery.errors import StateError
 
 if TYPE_CHECKING:
@@ -35,13 +36,13 @@ class OrreryDBManager(BaseDBManager):  # type: ignore[misc]
     for the first and then finds nothing to do.
     """
 
-    metadata = metadata
+    metadata = all_tables
     migration_dir = str(Path(__file__).parent / "migrations")
     alembic_file = ""  # all that it would hold is said here
     version_table_name = VERSION_TABLE
     supports_table_dropping = True
     #: The newest revision of each release that brought one: `airflow db-manager downgrade --to-version`.
-    revision_heads_map = {"17.0.0": "a17f0c5d0002"}  # noqa: RUF012 - the base class declares it so
+    revision_heads_map = {"17.0.0": "a17f0c5d0003"}  # noqa: RUF012 - the base class declares it so
 
     def get_alembic_config(self) -> Config:
         """Return alembic's configuration; the connection is given to it by whoever runs it."""
@@ -104,6 +105,9 @@ class OrreryDBManager(BaseDBManager):  # type: ignore[misc]
     def drop_tables(self, connection: Connection) -> None:
         """Drop all that is ours."""
         triggers.drop(connection)
+        if connection.dialect.name == "postgresql":
+            for statement in access_triggers.removals():
+                connection.exec_driver_sql(statement)
         super().drop_tables(connection)
 
     @contextmanager

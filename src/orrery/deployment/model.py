@@ -98,6 +98,20 @@ class Local(Section):
     """Port of the API server and UI, on loopback. `orrery up --port` wins over it."""
 
 
+class Auth(Section):
+    """Access: the auth manager, and the places at which roles are given."""
+
+    manager: Literal["orrery", "simple"] = "simple"
+    """`orrery`: people, teams, roles, API tokens and an audit, in the metadata database. `simple`: Airflow's
+    own for development, with one admin."""
+
+    organization: str = Field(default="default", min_length=1, max_length=250)
+    """Name of the organization: roles given at it count here."""
+
+    workspace: str = Field(default="default", min_length=1, max_length=250)
+    """Name of the workspace: roles given at it count here."""
+
+
 class Deployment(Section):
     """An Orrery deployment: which runtime, under which name, on which database."""
 
@@ -122,6 +136,9 @@ class Deployment(Section):
 
     local: Local = Local()
     """Settings of `orrery up` on this machine."""
+
+    auth: Auth = Auth()
+    """Who may do what, and where this deployment stands."""
 
     executor: Literal["packing", "local"] = DEFAULT_EXECUTOR
     """`packing`: tasks are packed by what they ask for, each held to its request. `local`: Airflow's

@@ -1,4 +1,4 @@
-"""What a deployment file says of tasks, as the variables that Airflow reads."""
+"""What a deployment file says of tasks and access, as the variables that Airflow reads."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ if TYPE_CHECKING:
 #: The executors of the file, as Airflow loads them.
 EXECUTORS = {"packing": "orrery.executor.executor.PackingExecutor", "local": "LocalExecutor"}
 
+#: The auth manager of the file, as Airflow loads it. The other one is Airflow's default.
+AUTH_MANAGER = "orrery.auth.manager.OrreryAuthManager"
+
 _EXECUTOR = "AIRFLOW__CORE__EXECUTOR"
+_ACCESS = "AIRFLOW__ORRERY_AUTH__"
 _SECTION = "AIRFLOW__ORRERY_EXECUTOR__"
 
 
 def airflow_variables(deployment: Deployment, *, executor_is_set: bool = False) -> dict[str, str]:
-    """Return a variable for the executor and for each setting of tasks that the file gives.
+    """Return a variable for the executor, for each setting of tasks that the file gives, and for access.
 
     `executor_is_set`: the user's own airflow.cfg names an executor. Then ours is only named when the file
     asks for it: a default must not undo a choice.
@@ -41,6 +45,13 @@ def airflow_variables(deployment: Deployment, *, executor_is_set: bool = False) 
     }
     if _says(deployment, "executor") or not executor_is_set:
         variables[_EXECUTOR] = EXECUTORS[deployment.executor]
+    if deployment.auth.manager == "orrery":
+        variables |= {
+            "AIRFLOW__CORE__AUTH_MANAGER": AUTH_MANAGER,
+            f"{_ACCESS}ORGANIZATION": deployment.auth.organization,
+            f"{_ACCESS}WORKSPACE": deployment.auth.workspace,
+            f"{_ACCESS}DEPLOYMENT": deployment.name,
+        }
     return variables
 
 

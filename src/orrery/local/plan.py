@@ -85,6 +85,7 @@ def component_environment(
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{ports.api_server}/execution/",
         "AIRFLOW__API__INSTANCE_NAME": plan.name,
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(state.secrets / "simple_auth_manager.json"),
+        "AIRFLOW__ORRERY_AUTH__BOOTSTRAP_FILE": str(state.secrets / "simple_auth_manager.json"),
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(state.task_logs),
         "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(state.logs / "dag-processor"),
         **plan.task_settings,

@@ -67,6 +67,11 @@ class OrreryPlugin(AirflowPlugin):  # type: ignore[misc] # Airflow's types are n
             "name": "Orrery Runtime's batch route",
         },
         {
+            "app": LazyApplication("orrery.auth.api"),
+            "url_prefix": f"{URL_PREFIX}/v1/access",
+            "name": "Orrery Runtime's access",
+        },
+        {
             "app": LazyApplication("orrery.ui.views"),
             "url_prefix": URL_PREFIX,
             "name": "Orrery Runtime",

@@ -13,7 +13,26 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
-TABLES = ["orrery_alembic_version", "orrery_executor_snapshot", "orrery_task_usage"]
+TABLES = [
+    "orrery_access_audit",
+    "orrery_alembic_version",
+    "orrery_binding",
+    "orrery_executor_snapshot",
+    "orrery_identity",
+    "orrery_invitation",
+    "orrery_known_address",
+    "orrery_login_attempt",
+    "orrery_policy_version",
+    "orrery_revocation",
+    "orrery_role",
+    "orrery_task_usage",
+    "orrery_team",
+    "orrery_team_group",
+    "orrery_team_member",
+    "orrery_token",
+    "orrery_token_use",
+    "orrery_user",
+]
 WOKEN_BY = [
     "asset_dag_run_queue",
     "backfill",

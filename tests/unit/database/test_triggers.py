@@ -11,7 +11,7 @@ from orrery.local.migrations import orrery_revisions
 
 #: `orrery up` and `airflow db check-migrations` look at the revision: triggers that changed without a new
 #: one would stay as they were in every database that is there already.
-AT_REVISION = "a17f0c5d0002"
+AT_REVISION = "a17f0c5d0003"
 DIGEST = "f76b69a6ffdef1dd"
 
 

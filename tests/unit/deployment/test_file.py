@@ -42,6 +42,7 @@ def test_an_absent_file_gives_every_promised_default(tmp_path: Path) -> None:
         "providers": "slim",
         "database": None,
         "local": {"port": 8080},
+        "auth": {"manager": "simple", "organization": "default", "workspace": "default"},
         "executor": DEFAULT_EXECUTOR,
         "worker": {
             "capacity": None,
@@ -84,7 +85,7 @@ def test_a_line_of_releases_means_its_newest(tmp_path: Path) -> None:
             "\n\nqqq: 1",
             (
                 "orrery.yaml:3: `qqq` is no key here; there are `runtime`, `name`, `python`, `providers`, "
-                "`database`, `local`, `executor`, `worker`, `queues`."
+                "`database`, `local`, `auth`, `executor`, `worker`, `queues`."
             ),
         ),
         ("local:\n  prt: 1", "orrery.yaml:2: `local.prt` is no key here. Did you mean `port`?"),

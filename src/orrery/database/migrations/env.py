@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from alembic import context
 
-from orrery.database.tables import VERSION_TABLE, metadata
+from orrery.database.access_tables import all_tables
+from orrery.database.tables import VERSION_TABLE
 
 
 def _run() -> None:
@@ -12,14 +13,14 @@ def _run() -> None:
     if context.is_offline_mode():
         context.configure(
             dialect_name=config.attributes["dialect"],
-            target_metadata=metadata,
+            target_metadata=all_tables,
             version_table=VERSION_TABLE,
             literal_binds=True,
         )
     else:
         context.configure(
             connection=config.attributes["connection"],
-            target_metadata=metadata,
+            target_metadata=all_tables,
             version_table=VERSION_TABLE,
         )
     with context.begin_transaction():
