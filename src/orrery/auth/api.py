@@ -18,7 +18,7 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Path, Query, Req
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from orrery.auth import passwords, permissions, request, store
+from orrery.auth import complaints, passwords, permissions, request, store
 from orrery.auth.changes import ChangeError, change, parse_scope
 from orrery.auth.explain import access_of, explain
 from orrery.auth.manager import OrreryAuthManager
@@ -173,6 +173,7 @@ def create_app() -> FastAPI:
     """Build the application that Airflow mounts."""
     app = FastAPI(title="Orrery access", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_exception_handler(ChangeError, _refused)
+    complaints.install(app)
     router = APIRouter()
     for method, path, permission, route, status in ROUTES:
         who = Depends(caller if permission is None else needs(permission))

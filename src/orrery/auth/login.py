@@ -17,8 +17,8 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 
+from orrery.auth import complaints, signin
 from orrery.auth import request as requests
-from orrery.auth import signin
 
 if TYPE_CHECKING:
     from orrery.auth.manager import OrreryAuthManager
@@ -46,6 +46,7 @@ def create_app(manager: OrreryAuthManager) -> FastAPI:
     """Build the application."""
     app = FastAPI(title="Orrery access", docs_url=None, redoc_url=None)
     app.state.manager = manager
+    complaints.install(app)
     app.include_router(_tokens(manager))
     app.include_router(_pages(manager))
     return app

@@ -221,6 +221,7 @@ def test_a_mistake_is_told_with_every_key_that_there_is(tmp_path: Path) -> None:
         load(tmp_path, "nonsense: 1\n")
     assert caught.value.hint == (
         "The keys of orrery.yaml are runtime, name, python, providers, database (url), local (port), "
+        "auth (manager, organization, workspace), "
         "executor, worker (capacity, reserve, default, memory_limit_factor, cpu_cap, preload_deny), "
         "queues (by name: cpu, memory, gpu, disk, isolation)."
     )

@@ -62,3 +62,11 @@ def test_every_setting_of_tasks_arrives_in_the_executor() -> None:
     assert found.request_for("heavy", NOTHING) == Request(
         resources=Resources(cpu_millicores=1500, memory_bytes=512 * 1024**2), isolation="namespace"
     )
+
+
+def test_access_is_orrerys_where_the_file_says_so() -> None:
+    assert "AIRFLOW__CORE__AUTH_MANAGER" not in airflow_variables(deployment())
+    variables = airflow_variables(deployment(auth={"manager": "orrery", "workspace": "data"}))
+    assert variables["AIRFLOW__CORE__AUTH_MANAGER"] == "orrery.auth.manager.OrreryAuthManager"
+    assert variables["AIRFLOW__ORRERY_AUTH__ORGANIZATION"] == "default"
+    assert variables["AIRFLOW__ORRERY_AUTH__WORKSPACE"] == "data"
