@@ -14,6 +14,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from airflow.configuration import conf
 from airflow.utils.session import create_session
 
 from orrery.auth import passwords, settings, store
@@ -21,6 +22,7 @@ from orrery.auth.bootstrap import create_owner
 from orrery.auth.roles import Place, PrincipalKind
 from orrery.errors import InputError, OrreryError, StateError
 
+MANAGER: Final = "orrery.auth.manager.OrreryAuthManager"
 PASSWORD: Final = "ORRERY_ACCESS_PASSWORD"  # noqa: S105 - the name of a variable
 
 
@@ -56,7 +58,9 @@ def reset_password(place: Place, *, username: str, password: str) -> dict[str, A
         store.lock_policy(session)
         account = store.load_policy_here(session, place).find(username)
         if account is None or account.kind is not PrincipalKind.USER:
-            raise InputError(f"There is no person '{username}'.", hint="See who there is: orrery auth users list")
+            raise InputError(
+                f"There is no person '{username}'.", hint="See who there is: orrery auth users list"
+            )
         passwords.check_strength(password, username=account.username)
         store.update_account(
             session,
@@ -65,7 +69,9 @@ def reset_password(place: Place, *, username: str, password: str) -> dict[str, A
             is_active=True,
             epoch=account.epoch + 1,
         )
-        store.record(session, "user.password", now=now, actor="recovery", subject=account.username, by="machine")
+        store.record(
+            session, "user.password", now=now, actor="recovery", subject=account.username, by="machine"
+        )
     return {"reset": account.username}
 
 
@@ -75,6 +81,11 @@ def main(arguments: list[str]) -> int:
     password = os.environ.pop(PASSWORD)
     name, place = username.strip().lower(), settings.load().place
     try:
+        if conf.get("core", "auth_manager") != MANAGER:
+            raise StateError(
+                "This deployment uses another auth manager than Orrery's.",
+                hint="Set 'auth: {manager: orrery}' in orrery.yaml; then: orrery down; orrery up",
+            )
         if action == "bootstrap":
             answer = bootstrap(place, username=name, email=rest[0] if rest else None, password=password)
         else:

@@ -1,4 +1,4 @@
-"""`orrery auth`: people, teams, roles, bindings, tokens, explanations and the audit of the local deployment."""
+"""`orrery auth`: people, teams, roles, bindings, tokens, explanations, the audit of the local deployment."""
 
 from __future__ import annotations
 
@@ -153,9 +153,7 @@ def create_user(
     """Create a person or a service account, without a role."""
     secret = _password(password, from_stdin=from_stdin, is_needed=False)
     body = {"username": username, "is_service_account": service_account}
-    made = _call(
-        "POST", "/users", body=body | _given(email=email, full_name=full_name, password=secret)
-    )
+    made = _call("POST", "/users", body=body | _given(email=email, full_name=full_name, password=secret))
     _done(output, made, f"Created '{made['username']}'. Give a role: orrery auth bindings create")
 
 
@@ -468,7 +466,13 @@ def reset_password(*, name: str, password: str | None, from_stdin: bool, output:
 
 
 def _recover(
-    action: str, name: str, password: str | None, from_stdin: bool, output: Format, *, email: str | None = None
+    action: str,
+    name: str,
+    password: str | None,
+    from_stdin: bool,
+    output: Format,
+    *,
+    email: str | None = None,
 ) -> None:
     from orrery.cli.context import local_deployment
     from orrery.local import access
@@ -513,7 +517,9 @@ def apply(*, file: Path, dry_run: bool, prune: bool, output: Format) -> None:
         return
     for each in dangling:
         click.echo(f"Dangling: {each['role']} at {each['scope']} for {each['principal']}: no such DAG yet.")
-    click.echo(f"{len(steps)} changes{' would be made' if dry_run else ''}." if steps else "Nothing to change.")
+    click.echo(
+        f"{len(steps)} changes{' would be made' if dry_run else ''}." if steps else "Nothing to change."
+    )
 
 
 def _rows(name: str) -> list[dict[str, Any]]:
@@ -532,7 +538,5 @@ def _present() -> Any:
         teams=_rows("teams"),
         roles=_rows("roles"),
         bindings=_rows("bindings"),
-        place={
-            kind: environment.get(f"AIRFLOW__ORRERY_AUTH__{kind.upper()}") or "default" for kind in kinds
-        },
+        place={kind: environment.get(f"AIRFLOW__ORRERY_AUTH__{kind.upper()}") or "default" for kind in kinds},
     )

@@ -1,4 +1,4 @@
-"""access.yaml: who should have what, for people who keep access in git; and what is missing of it. Pure but for reading.
+"""access.yaml: who should have what, for people who keep access in git; and what is missing of it.
 
 The file adds and changes. It takes nothing, but with `prune`: then bindings that it does not name, except
 those of owners, so that a file can lock nobody out.
@@ -224,7 +224,13 @@ def _roles(wanted: Access, present: Present) -> Iterator[Step]:
             for name, value in body.items()
         ):
             sign: Literal["+", "~"] = "+" if there is None else "~"
-            yield Step(sign=sign, text=f"role {role.name}", method="PUT", path=f"/roles/{_part(role.name)}", body=body)
+            yield Step(
+                sign=sign,
+                text=f"role {role.name}",
+                method="PUT",
+                path=f"/roles/{_part(role.name)}",
+                body=body,
+            )
 
 
 def _teams(wanted: Access, present: Present) -> Iterator[Step]:

@@ -43,7 +43,10 @@ def call(
             if error.status is None:
                 raise
             if "auth manager" in error.detail:
-                raise StateError(error.detail, hint="Set 'access' in orrery.yaml; then: orrery restart") from error
+                raise StateError(
+                    error.detail,
+                    hint="Set 'auth: {manager: orrery}' in orrery.yaml; then: orrery down; orrery up",
+                ) from error
             kind = InputError if error.status in _WRONG else OrreryError
             raise kind(error.detail, hint=_hint(error)) from error
 
@@ -51,7 +54,9 @@ def call(
 def _hint(error: ApiError) -> str | None:
     if error.status == 403:
         return "The commands act as 'admin', which needs to be an owner."
-    return "See what there is: orrery auth users list, teams list, roles list" if error.status == 404 else None
+    return (
+        "See what there is: orrery auth users list, teams list, roles list" if error.status == 404 else None
+    )
 
 
 def recover(
