@@ -11,7 +11,7 @@ from urllib.parse import quote
 import click
 
 from orrery.cli.output import Format, output_option, print_facts, print_json, print_table
-from orrery.errors import InputError
+from orrery.errors import InputError, OrreryError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -505,8 +505,8 @@ def apply(*, file: Path, dry_run: bool, prune: bool, output: Format) -> None:
         if not dry_run:
             try:
                 _call(step.method, step.path, body=step.body)
-            except InputError as error:
-                raise InputError(
+            except OrreryError as error:
+                raise type(error)(
                     f"{step.text}: {error.message} {number} of {len(steps)} changes were made.",
                     hint="Mend the file and apply it again: what is done is not done twice.",
                 ) from error
