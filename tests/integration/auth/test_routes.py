@@ -34,7 +34,7 @@ def test_a_body_that_cannot_be_read_is_not_repeated(as_owner: Any, body: bytes) 
     headers = {"Content-Type": "application/json"}
     for method, path in (("PUT", f"{ACCESS}/me/password"), ("POST", "/auth/token"), ("POST", "/auth/login")):
         answer = as_owner.request(method, path, content=body, headers=headers)
-        assert answer.status_code == 422, answer.text
+        assert answer.status_code in (400, 422), answer.text
         assert "hunter2" not in answer.text
 
 
