@@ -517,9 +517,8 @@ def apply(*, file: Path, dry_run: bool, prune: bool, output: Format) -> None:
         return
     for each in dangling:
         click.echo(f"Dangling: {each['role']} at {each['scope']} for {each['principal']}: no such DAG yet.")
-    click.echo(
-        f"{len(steps)} changes{' would be made' if dry_run else ''}." if steps else "Nothing to change."
-    )
+    verb = "to make" if dry_run else "made"
+    click.echo(f"Changes {verb}: {len(steps)}." if steps else "Nothing to change.")
 
 
 def _rows(name: str) -> list[dict[str, Any]]:
