@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "logs": ("orrery.cli.logs", "logs", "Show what components wrote."),
     "restart": ("orrery.cli.restart", "restart", "Restart one component, or all."),
     "down": ("orrery.cli.down", "down", "Stop the deployment; its data stays."),
+    "auth": ("orrery.cli.auth", "auth", "Manage people, teams, roles, bindings and tokens."),
     "airflow": ("orrery.cli.airflow", "airflow", "Run Airflow's own command in this deployment."),
     "config": ("orrery.cli.config", "config", "List and explain settings."),
     "release": ("orrery.cli.release", "release", "Look things up in the catalogue of releases."),

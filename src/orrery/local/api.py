@@ -16,7 +16,14 @@ USERNAME = "admin"
 
 
 class ApiError(OrreryError):
-    """Airflow's API refused, or did not answer."""
+    """Airflow's API refused, or did not answer; `status` and `detail` are what it said, if it did."""
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, status: int | None = None, detail: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.detail = detail
 
 
 class Api:
@@ -52,6 +59,10 @@ class Api:
     def get_orrery(self, path: str) -> dict[str, Any]:
         """GET below /orrery/v1; raises ApiError."""
         return self._call("GET", path, base="/orrery/v1")
+
+    def call_orrery(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        """Call a route below /orrery/v1; options are those of httpx; raises ApiError."""
+        return self._call(method, path, base="/orrery/v1", **options)
 
     def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """POST below /api/v2; raises ApiError."""
@@ -93,7 +104,12 @@ class Api:
             value = self._json(answer) if answer.content else {}
             return value if isinstance(value, dict) else {"value": value}
         kind = NotFoundError if answer.status_code == httpx.codes.NOT_FOUND else ApiError
-        raise kind(f"Airflow's API refused {method} {path} ({answer.status_code}): {_detail(answer)}")
+        detail = _detail(answer)
+        raise kind(
+            f"Airflow's API refused {method} {path} ({answer.status_code}): {detail}",
+            status=answer.status_code,
+            detail=detail,
+        )
 
     def _request(self, method: str, path: str, *, base: str = "/api/v2", **options: Any) -> httpx.Response:
         if self._token is None:

@@ -1,0 +1,79 @@
+"""`orrery auth` on a running deployment: what it changes holds at once, what is refused changes nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.acceptance.conftest import Cli
+
+pytestmark = pytest.mark.acceptance
+PASSWORD = "a horse of the acceptance test"
+ANOTHER = "another horse of the test"
+
+
+def test_access_is_managed_from_the_command_line(cli: Cli, project: Path, free_port: int) -> None:
+    (project / "orrery.yaml").write_text("name: access\nruntime: 17.0.0\nauth:\n  manager: orrery\n")
+    started = cli(project, "up", "--detach", "--port", str(free_port), timeout=600)
+    assert started.code == 0, started.err
+    url = f"http://127.0.0.1:{free_port}"
+
+    _people_roles_and_explanations(cli, project, url)
+    _a_file_is_applied_once(cli, project)
+
+
+def _people_roles_and_explanations(cli: Cli, project: Path, url: str) -> None:
+    def auth(*arguments: str, code: int = 0) -> str:
+        said = cli(project, "auth", *arguments)
+        assert said.code == code, said.err
+        return said.err if code else said.out
+
+    def signs_in(password: str) -> bool:
+        body = {"username": "grace", "password": password}
+        return httpx.post(f"{url}/auth/token", json=body).is_success
+
+    def explained() -> bool:
+        said = cli(project, "auth", "explain", "grace", "GET", "dag", "-o", "json")
+        return bool(said.json()["is_allowed"])
+
+    auth("users", "create", "--username", "grace", "--email", "grace@example.org", "--password", PASSWORD)
+    assert signs_in(PASSWORD)
+    assert not explained()
+
+    auth("bindings", "create", "--user", "grace", "--role", "workspace-member")
+    assert explained()
+
+    assert "already" in auth("users", "create", "--username", "grace", code=2)
+    assert "no role 'boss'" in auth("bindings", "create", "--user", "grace", "--role", "boss", code=2)
+    assert "has an owner" in auth("bootstrap", "--username", "eve", "--password", PASSWORD, code=4)
+
+    auth("reset-password", "grace", "--password", ANOTHER)
+    assert signs_in(ANOTHER)
+    assert not signs_in(PASSWORD)
+
+
+def _a_file_is_applied_once(cli: Cli, project: Path) -> None:
+    file = project / "access.yaml"
+    file.write_text(
+        "users:\n  - username: alan\n    email: alan@example.org\n"
+        "teams:\n  - name: research\n    members: [alan]\n"
+        "bindings:\n  - {team: research, role: dag-viewer, scope: 'dag:of-tomorrow'}\n"
+    )
+
+    def applied(*options: str) -> tuple[int, int]:
+        said = cli(project, "auth", "apply", "access.yaml", "-o", "json", *options)
+        assert said.code == 0, said.err
+        return len(said.json()["changes"]), len(said.json()["dangling"])
+
+    assert applied("--dry-run") == (4, 0)
+    assert applied() == (4, 1)
+    assert applied() == (0, 1)
+
+    file.write_text("bindings:\n  - {user: alan, role: boss}\n")
+    said = cli(project, "auth", "apply", "access.yaml")
+    assert (said.code, "no role 'boss'" in said.err) == (2, True)

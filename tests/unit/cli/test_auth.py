@@ -1,0 +1,154 @@
+"""`orrery auth`: what it asks of the routes, how it tells the answers, and passwords that stay secret."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from orrery.cli import auth as command
+from orrery.cli.auth import auth
+from orrery.errors import InputError, OrreryError, StateError
+from orrery.local import access
+from orrery.local.api import ApiError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Routes:
+    """Answers, and what was asked of them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked: list[tuple[str, str, Any]] = []
+        self.answer: dict[str, Any] = {}
+        monkeypatch.setattr(command, "_call", self._call)
+
+    def _call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        self.asked.append((method, path, options.get("body", options.get("query"))))
+        return self.answer
+
+    def run(self, *arguments: str, stdin: str = "") -> Result:
+        return CliRunner().invoke(auth, arguments, input=stdin)
+
+
+@pytest.fixture
+def routes(monkeypatch: pytest.MonkeyPatch) -> Routes:
+    return Routes(monkeypatch)
+
+
+def test_a_password_is_read_from_standard_input_and_never_printed(routes: Routes) -> None:
+    routes.answer = {"username": "ada"}
+
+    said = routes.run("users", "create", "--username", "ada", "--password-stdin", stdin="se cret\n")
+
+    body = {"username": "ada", "is_service_account": False, "password": "se cret"}
+    assert routes.asked == [("POST", "/users", body)]
+    assert "Created 'ada'" in said.output
+    assert "se cret" not in said.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--password", "a", "--password-stdin"), "exclude one another"),
+        (("--password-stdin",), "empty"),
+        (("--password", ""), "empty"),
+    ],
+)
+def test_a_password_that_is_none_is_refused(routes: Routes, arguments: tuple[str, ...], said: str) -> None:
+    error = routes.run("users", "create", "--username", "ada", *arguments).exception
+
+    assert isinstance(error, InputError)
+    assert said in error.message
+    assert routes.asked == []
+
+
+def test_names_are_parts_of_an_address(routes: Routes) -> None:
+    routes.run("users", "delete", "../roles?x")
+
+    assert routes.asked == [("DELETE", "/users/..%2Froles%3Fx", None)]
+
+
+def test_nothing_to_change_is_an_error(routes: Routes) -> None:
+    assert isinstance(routes.run("users", "update", "ada").exception, InputError)
+    assert routes.asked == []
+
+
+def test_a_team_keeps_whom_one_does_not_name(routes: Routes) -> None:
+    routes.answer = {"teams": [{"name": "data", "members": ["ada", "bob"]}], "members": ["ada", "cy"]}
+
+    routes.run("teams", "update", "data", "--add", "cy", "--remove", "bob")
+
+    assert routes.asked[-1] == ("PATCH", "/teams/data", {"members": ["ada", "cy"]})
+
+
+def test_an_explanation_says_yes_or_no_and_why(routes: Routes) -> None:
+    routes.answer = {
+        "user": "ada",
+        "is_allowed": False,
+        "permission": "variable.update",
+        "reason": "No role allows this.",
+        "also_by": [],
+        "is_active": False,
+    }
+
+    said = routes.run("explain", "ada", "PUT", "variable").output
+
+    assert "ada PUT variable: denied" in said
+    assert "No role allows this." in said
+    assert "disabled" in said
+
+
+class Deployment:
+    """One that runs; nothing else is asked of it."""
+
+    name = "here"
+    state = supervisor = property(lambda self: self)
+
+    def is_running(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("status", "detail", "kind"),
+    [
+        (404, "There is no user 'x'.", InputError),
+        (422, "There is no role 'x'.", InputError),
+        (403, "This needs the permission user.create.", OrreryError),
+        (409, "This deployment uses another auth manager than Orrery's.", StateError),
+    ],
+)
+def test_what_the_deployment_refuses_has_the_documented_kind(
+    monkeypatch: pytest.MonkeyPatch, status: int, detail: str, kind: type[OrreryError]
+) -> None:
+    class Refusing:
+        def __enter__(self) -> Refusing:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def call_orrery(self, *_: object, **__: object) -> None:
+            raise ApiError("refused", status=status, detail=detail)
+
+    monkeypatch.setattr(access, "client", lambda _: Refusing())
+
+    with pytest.raises(OrreryError) as error:
+        access.call(Deployment(), "GET", "/users")  # type: ignore[arg-type]
+
+    assert type(error.value) is kind
+    assert error.value.message == detail
+
+
+def test_without_a_running_deployment_it_says_how_to_start_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "dags").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    for arguments in (["users", "list"], ["bootstrap", "--password", "a long password"]):
+        error = CliRunner().invoke(auth, arguments).exception
+        assert isinstance(error, StateError)
+        assert "orrery up" in (error.hint or "")
