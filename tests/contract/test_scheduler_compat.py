@@ -119,6 +119,43 @@ def test_a_notification_that_names_a_run_makes_no_loop_and_any_other_does(told: 
     assert unknown == [True, []]
 
 
+#: Whether nothing is due for how long, in seconds, and how long the loop sleeps: both at most.
+QUIET: dict[str, tuple[float | None, float]] = {
+    "nothing": (1e6, 4),
+    "a task of ours": (1e6, 1),
+    "nobody listens": (1e6, 1),
+    "another executor": (1e6, 1),
+    "a run": (None, 1),
+    "a queued run": (None, 1),
+    "due in a while": (500, 4),
+    "due soon": (2, 2),
+    "due by now": (None, 1),
+    "due, but paused": (1e6, 4),
+    "an asset's event": (None, 1),
+    "a callback": (None, 1),
+    "a callback that is over": (1e6, 4),
+    "a deadline": (3, 3),
+    "a deadline that was missed": (1e6, 4),
+}
+
+
+def test_every_kind_of_quiet_is_expected(told: Any) -> None:
+    assert list(told["quiet"]) == list(QUIET)
+
+
+@pytest.mark.parametrize("name", QUIET)
+def test_the_loop_sleeps_longer_only_when_nothing_is_due(told: Any, name: str) -> None:
+    found, sleep = told["quiet"][name]
+    quiet, longest = QUIET[name]
+    if quiet is None or quiet == 1e6:
+        assert found == quiet
+        assert sleep == longest
+    else:
+        # The clock went on between the question and the answer.
+        assert 0 < found <= quiet
+        assert 0 < sleep <= longest
+
+
 def test_airflow_has_the_methods_that_a_turn_calls() -> None:
     from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
     from airflow.models.pool import Pool

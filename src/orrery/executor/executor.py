@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 0.2
 #: The safety net: so long the loop sleeps at most, as stock Airflow's does.
 _LONGEST_SLEEP_SECONDS = 1.0
+#: When no run is under way and nothing is due before. Each loop asks the database a dozen questions; the
+#: scheduler's heartbeat, which comes with the loops, is looked for within 30 s.
+_LONGEST_QUIET_SECONDS = 4.0
 #: So many queued in one loop: there is probably more.
 _MANY = 16
 #: After a loop that has queued something. Most often its end is what happens next; the loop that stock
@@ -216,9 +219,17 @@ class PackingExecutor(BaseExecutor):  # type: ignore[misc]
             return
         # What one run goes on with, a turn finds; there may be more to do for several.
         is_more_likely = added and (self._turns is None or len(runs) > 1)
-        self._wait(_SECOND_LOOK_SECONDS if is_more_likely else _LONGEST_SLEEP_SECONDS)
+        self._wait(_SECOND_LOOK_SECONDS if is_more_likely else self._longest_sleep())
         self._take_news()
         self._recorder.tick(self._dispatcher)
+
+    def _longest_sleep(self) -> float:
+        """Return how long the loop may sleep unless something wakes it, in seconds."""
+        # Without turns there are other executors, which want to be asked each second.
+        if self._turns is None or self._jobs or not self._recorder.listener.is_listening:
+            return _LONGEST_SLEEP_SECONDS
+        quiet = self._turns.seconds_of_quiet()
+        return _LONGEST_SLEEP_SECONDS if quiet is None else min(quiet, _LONGEST_QUIET_SECONDS)
 
     def _reset_added(self) -> tuple[int, set[tuple[str, str]]]:
         added, self._added = self._added, 0

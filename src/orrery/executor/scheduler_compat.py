@@ -153,6 +153,32 @@ _DECIDED = sa.text("""
     WHERE id = :id""")
 
 
+#: Whether the loop has anything to look after, and when the clock next gives it something. All else that may
+#: be begun is announced by a notification (`orrery.database.triggers`).
+_QUIET = sa.text("""
+    SELECT NOT (
+        EXISTS (SELECT FROM dag_run WHERE state = 'running')
+        OR EXISTS (SELECT FROM dag_run WHERE state = 'queued')
+        OR EXISTS (SELECT FROM asset_dag_run_queue)
+        OR EXISTS (SELECT FROM asset_partition_dag_run WHERE created_dag_run_id IS NULL)
+        OR EXISTS (SELECT FROM callback WHERE state IS NULL OR state NOT IN ('success', 'failed'))
+        OR EXISTS (SELECT FROM connection_test_request WHERE state NOT IN ('success', 'failed'))
+    ) AS is_quiet, EXTRACT(EPOCH FROM least(
+        (SELECT min(next_dagrun_create_after) FROM dag WHERE NOT is_paused AND NOT is_stale),
+        (SELECT min(deadline_time) FROM deadline WHERE NOT missed)
+    ) - now())::float AS seconds""")
+
+
+def seconds_of_quiet(session: Session) -> float | None:
+    """Return for how long nothing is due, infinite without an end; None: something is under way or due."""
+    is_quiet, seconds = session.execute(_QUIET).one()
+    if not is_quiet:
+        return None
+    if seconds is None:
+        return float("inf")
+    return float(seconds) if seconds > 0 else None
+
+
 def lock_run(session: Session, dag_id: str, run_id: str) -> RunRow | None:
     """Lock a run; None when it does not run, may not go on, or another scheduler looks at it."""
     row = session.execute(_LOCK_RUN, {"dag_id": dag_id, "run_id": run_id}).one_or_none()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from airflow.utils.session import create_session
+from sqlalchemy.exc import SQLAlchemyError
 
 from orrery.executor import scheduler_compat as compat
 
@@ -50,6 +51,14 @@ class Turns:
             # Whatever it is, Airflow's own loop meets it too, and knows what to do.
             log.warning("A turn failed; the scheduler's loop goes on", exc_info=True)
             return False
+
+    def seconds_of_quiet(self) -> float | None:
+        """Return for how long nothing is due; None: something is, or it cannot be told."""
+        try:
+            with create_session() as session:
+                return compat.seconds_of_quiet(session)
+        except SQLAlchemyError:
+            return None
 
     def queue_scheduled(self) -> int:
         """Queue what is scheduled, of all runs, as the loop does; return how many that was."""

@@ -18,6 +18,7 @@ from airflow.dag_processing.bundles.manager import DagBundlesManager
 from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
 from airflow.jobs.job import Job
 from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
+from airflow.models.asset import AssetDagRunQueue, AssetModel
 from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
 from airflow.models.pool import Pool
@@ -287,6 +288,7 @@ def special(session: Any, runner: SchedulerJobRunner, turns: Turns) -> dict[str,
     attempt("of another version", other_version)
     told["a freed slot"] = freed_slot(session, runner, turns)
     told["by its name"] = by_name(session, runner)
+    told["quiet"] = quiet(session, runner, turns)
     return told
 
 
@@ -302,6 +304,72 @@ def freed_slot(session: Any, runner: SchedulerJobRunner, turns: Turns) -> list[A
     told.append([row[1] for row in rows(session, "narrow", "waits-for-it")])
     end(session, "diamond")
     end(session, "narrow")
+    return told
+
+
+def quiet(session: Any, runner: SchedulerJobRunner, turns: Turns) -> dict[str, Any]:
+    """For how long nothing is due, and how long the executor sleeps, while this and that is so."""
+    executor: Any = runner.executors[0]
+    listener = SimpleNamespace(is_listening=True)
+    executor._recorder = SimpleNamespace(listener=listener)
+    executor._turns = turns
+    executor._jobs.clear()
+    told: dict[str, Any] = {}
+
+    def note(name: str) -> None:
+        session.commit()
+        seconds = turns.seconds_of_quiet()
+        told[name] = [None if seconds is None else min(seconds, 1e6), executor._longest_sleep()]
+
+    def say(statement: str, **more: Any) -> None:
+        session.execute(text(statement), more)
+
+    note("nothing")
+    executor._jobs["x"] = None
+    note("a task of ours")
+    executor._jobs.clear()
+    listener.is_listening = False
+    note("nobody listens")
+    listener.is_listening = True
+    executor._turns = None
+    note("another executor")
+    executor._turns = turns
+
+    a_run(session, runner, "diamond", "under-way", {})
+    note("a run")
+    say("UPDATE dag_run SET state = 'queued' WHERE run_id = 'under-way'")
+    note("a queued run")
+    end(session, "diamond")
+
+    for name, seconds in (("in a while", 500), ("soon", 2), ("by now", -5)):
+        say("UPDATE dag SET next_dagrun_create_after = now() + make_interval(secs => :s)", s=seconds)
+        note(f"due {name}")
+    say("UPDATE dag SET is_paused = true")
+    note("due, but paused")
+    say("UPDATE dag SET is_paused = false, next_dagrun_create_after = NULL")
+
+    asset = AssetModel(name="a", uri="a://a", group="")
+    session.add(asset)
+    session.flush()
+    session.add(AssetDagRunQueue(asset_id=asset.id, target_dag_id="diamond"))
+    note("an asset's event")
+    say("DELETE FROM asset_dag_run_queue")
+
+    say(
+        "INSERT INTO callback (id, type, fetch_method, data, state, priority_weight, created_at)"
+        " VALUES (gen_random_uuid(), 'executor', 'import_path', '{}', 'scheduled', 1, now())"
+    )
+    note("a callback")
+    say("UPDATE callback SET state = 'success'")
+    note("a callback that is over")
+    say(
+        "INSERT INTO deadline (id, created_at, last_updated_at, deadline_time, missed, callback_id)"
+        " SELECT gen_random_uuid(), now(), now(), now() + interval '3 s', false, id FROM callback"
+    )
+    note("a deadline")
+    say("UPDATE deadline SET missed = true")
+    note("a deadline that was missed")
+    say("DELETE FROM deadline")
     return told
 
 
