@@ -45,6 +45,13 @@ SOURCES = {
     "airflow.jobs.triggerer_job_runner": {
         "TriggerRunnerSupervisor._register_pipe_readers": "d71f0a92be3727ad",
         "TriggerRunnerSupervisor.run_once": "11a9e2701a6b116a",
+        "TriggerRunnerSupervisor.load_triggers": "1c55ebd398f71720",
+        "TriggerRunnerSupervisor.update_triggers": "fadb502c2a646f39",
+        "TriggerRunnerSupervisor.clean_unused": "4f76e3bab54e6761",
+    },
+    "airflow.models.trigger": {
+        "Trigger.assign_unassigned": "f4e0a55b23641293",
+        "Trigger.clean_unused": "16671a39f967f14c",
     },
     "airflow.jobs.scheduler_job_runner": {
         "SchedulerJobRunner.process_executor_events": "7ae42ac0a7db779f",
@@ -64,6 +71,7 @@ import importlib, json
 from airflow.sdk.execution_time.supervisor import WatchedSubprocess
 from airflow.dag_processing.manager import DagFileProcessorManager
 from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
+from airflow.jobs.triggerer_job_runner import TriggerRunnerSupervisor
 print("ANSWER" + json.dumps([
     hasattr(method, "__orrery_early_fix__")
     for method in (
@@ -71,6 +79,7 @@ print("ANSWER" + json.dumps([
         WatchedSubprocess._check_subprocess_exit,
         SchedulerJobRunner.process_executor_events,
         DagFileProcessorManager._service_processor_sockets,
+        TriggerRunnerSupervisor.load_triggers,
     )
 ]))
 """
@@ -117,15 +126,16 @@ def test_the_versions_here_are_those_of_the_fixes() -> None:
 
 
 def test_the_fixes_reach_airflow_also_without_our_defaults(tmp_path: Path) -> None:
-    assert run(tmp_path, "-c", WRAPPED) == [True, True, True, True]
-    assert run(tmp_path, "-c", WRAPPED, ORRERY_DEFAULTS="off") == [True, True, True, True]
+    assert run(tmp_path, "-c", WRAPPED) == [True, True, True, True, True]
+    assert run(tmp_path, "-c", WRAPPED, ORRERY_DEFAULTS="off") == [True, True, True, True, True]
 
 
 def test_each_fix_can_be_left_out(tmp_path: Path) -> None:
-    assert run(tmp_path, "-c", WRAPPED, fixes="off") == [False, False, False, False]
-    assert run(tmp_path, "-c", WRAPPED, fixes="task-exit") == [False, False, True, True]
-    assert run(tmp_path, "-c", WRAPPED, fixes="stale-success") == [True, True, False, True]
-    assert run(tmp_path, "-c", WRAPPED, fixes="processor-pace") == [True, True, True, False]
+    assert run(tmp_path, "-c", WRAPPED, fixes="off") == [False, False, False, False, False]
+    assert run(tmp_path, "-c", WRAPPED, fixes="task-exit") == [False, False, True, True, True]
+    assert run(tmp_path, "-c", WRAPPED, fixes="stale-success") == [True, True, False, True, True]
+    assert run(tmp_path, "-c", WRAPPED, fixes="processor-pace") == [True, True, True, False, True]
+    assert run(tmp_path, "-c", WRAPPED, fixes="idle-triggerer") == [True, True, True, True, False]
 
 
 MISSED = {
@@ -189,3 +199,24 @@ def test_with_the_fix_each_round_waits_for_what_is_left_of_a_second(tmp_path: Pa
         "woken_in_each_round": [0] + [0.75] * 7,
         "a_round_of_three_seconds": [0, 0.75, 0.75, 0, 0.75, 0.75, 0.75, 0.75],
     }
+
+
+TRIGGERS = str(PROGRAMS / "triggers.py")
+#: Whether a round asks no more than one question, and for which triggers its process is told to run.
+ROUNDS = {
+    "nothing": [True, []],
+    "one has come": [False, [[]]],
+    "one that nobody needs": 0,
+    "it is gone, and still runs": [False, [[]]],
+    "nothing again": [True, []],
+    "the table is away": "OperationalError",
+}
+
+
+def test_without_the_fix_an_idle_triggerer_asks_much(tmp_path: Path) -> None:
+    asked = {"nothing": [False, [[]]], "nothing again": [False, [[]]]}
+    assert run(tmp_path, TRIGGERS, fixes="off") == ROUNDS | asked
+
+
+def test_with_the_fix_an_idle_triggerer_asks_one_question(tmp_path: Path) -> None:
+    assert run(tmp_path, TRIGGERS, fixes="on") == ROUNDS

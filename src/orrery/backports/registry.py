@@ -55,6 +55,12 @@ FIXES = (
         distribution="apache-airflow-core",
         versions=("3.3.2",),
     ),
+    Fix(
+        id="idle-triggerer",
+        target="airflow.jobs.triggerer_job_runner",
+        distribution="apache-airflow-core",
+        versions=("3.3.2",),
+    ),
 )
 
 
