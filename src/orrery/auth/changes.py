@@ -76,7 +76,8 @@ def change(manager: OrreryAuthManager, user: OrreryUser) -> Iterator[Change]:
     with create_session(scoped=False) as session:
         store.lock_policy(session)
         policy = store.load_policy_here(session, manager.settings.place)
-        yield (made := Change(session, policy, user.username, user.id, manager.rights(user)))
+        # By what is locked: this process may not have heard yet what was taken from the user.
+        yield (made := Change(session, policy, user.username, user.id, manager.rights(user, policy)))
         if policy.owners and not store.load_policy_here(session, policy.place).owners:
             raise ChangeError("The organization would be left without an owner.")
         for event, subject, detail in made.events:
@@ -191,6 +192,8 @@ class Change:
     def sign_out(self, name: str) -> None:
         """Void all sessions and access tokens of somebody."""
         account = self.account(name)
+        if account.id != self.actor_id:
+            self._require_not_above(account)
         store.sign_out_everywhere(self.session, account.id)
         self._note("user.signed-out", account.username)
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI
 
-    from orrery.auth.policy import Account
+    from orrery.auth.policy import Account, Policy
 
 
 class OrreryAuthManager(BaseAuthManager[OrreryUser]):  # type: ignore[misc] # Airflow's types are not followed
@@ -207,9 +207,9 @@ class OrreryAuthManager(BaseAuthManager[OrreryUser]):  # type: ignore[misc] # Ai
 
     # -- what -------------------------------------------------------------------------------------
 
-    def rights(self, user: OrreryUser) -> Rights:
-        """Return what a caller may."""
-        policy = self.cache.policy
+    def rights(self, user: OrreryUser, policy: Policy | None = None) -> Rights:
+        """Return what a caller may, by this process's policy or by one that was just read."""
+        policy = policy or self.cache.policy
         limit = None
         if user.token_id is not None:
             token = policy.tokens.get(user.token_id)
