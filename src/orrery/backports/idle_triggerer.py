@@ -4,8 +4,8 @@ Each second Airflow's assigns triggers to itself, asks for its own, clears what 
 those that nobody needs. Where the table of triggers is empty, and this triggerer runs none, all of that
 finds nothing: a task that refers to a trigger cannot be there without it. So that is what is asked first.
 
-Private names of Airflow used here: `TriggerRunnerSupervisor.load_triggers` and `clean_unused`, which its
-`run_once` calls in this order, and the sets and queues of what it runs.
+Private names of Airflow used here: `TriggererJobRunner.is_needed`, `TriggerRunnerSupervisor.load_triggers`
+and `clean_unused`, which its `run_once` calls in this order, and the sets and queues of what it runs.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ def apply(triggerer: ModuleType) -> None:
     def load(original: Callable[..., None]) -> Callable[..., None]:
         def load_triggers(self: Any) -> None:
             idle.discard(id(self))
-            if not _is_busy(self) and not _is_any():
+            # Airflow's own question, of the warnings of its pages.
+            if not _is_busy(self) and not triggerer.TriggererJobRunner.is_needed():
                 idle.add(id(self))
             else:
                 original(self)
@@ -50,18 +51,3 @@ def apply(triggerer: ModuleType) -> None:
 
 def _is_busy(triggerer: Any) -> bool:
     return any(getattr(triggerer, name) for name in _BUSY)
-
-
-def _is_any() -> bool:
-    """Whether there is a trigger; also when that cannot be told, for then Airflow's own way is taken."""
-    # Not before: this module is loaded while Airflow is.
-    from airflow.models.trigger import Trigger  # noqa: PLC0415
-    from airflow.utils.session import create_session  # noqa: PLC0415
-    from sqlalchemy import select  # noqa: PLC0415
-    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
-
-    try:
-        with create_session() as session:
-            return session.execute(select(Trigger.id).limit(1)).first() is not None
-    except SQLAlchemyError:
-        return True

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from airflow.utils.session import create_session
-from sqlalchemy.exc import SQLAlchemyError
 
 from orrery.executor import scheduler_compat as compat
 
@@ -57,7 +56,9 @@ class Turns:
         try:
             with create_session() as session:
                 return compat.seconds_of_quiet(session)
-        except SQLAlchemyError:
+        except Exception:
+            # As above: whoever does not know sleeps no longer than Airflow would.
+            log.warning("What is due cannot be told; the scheduler's loop goes on", exc_info=True)
             return None
 
     def queue_scheduled(self) -> int:
