@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.acceptance.conftest import Cli
 
 pytestmark = pytest.mark.acceptance
@@ -18,7 +17,7 @@ ANOTHER = "another horse of the test"
 
 
 def test_access_is_managed_from_the_command_line(cli: Cli, project: Path, free_port: int) -> None:
-    (project / "orrery.yaml").write_text("name: access\nruntime: 17.0.0\nauth:\n  manager: orrery\n")
+    (project / "orrery.yaml").write_text("name: access\nruntime: 17.0.0\n")
     started = cli(project, "up", "--detach", "--port", str(free_port), timeout=600)
     assert started.code == 0, started.err
     url = f"http://127.0.0.1:{free_port}"
@@ -55,6 +54,12 @@ def _people_roles_and_explanations(cli: Cli, project: Path, url: str) -> None:
     auth("reset-password", "grace", "--password", ANOTHER)
     assert signs_in(ANOTHER)
     assert not signs_in(PASSWORD)
+
+    # As 'admin' the commands themselves sign in: they learn of the new one.
+    auth("reset-password", "admin", "--password", ANOTHER)
+    assert "grace" in auth("users", "list")
+    status = cli(project, "status", "-o", "json").json()
+    assert Path(status["password_file"]).read_text() == ANOTHER
 
 
 def _a_file_is_applied_once(cli: Cli, project: Path) -> None:

@@ -98,17 +98,21 @@ def plan(project: Project) -> Plan:
         environment=environment,
         cache=load_settings(os.environ).cache_dir,
         seeds=_seeds(read_airflow_settings(project.airflow_settings)),
-        task_settings=airflow_variables(deployment, executor_is_set=_names_an_executor(project.root)),
+        task_settings=airflow_variables(
+            deployment,
+            executor_is_set=_airflow_cfg_names(project.root, "core", "executor"),
+            auth_manager_is_set=_airflow_cfg_names(project.root, "core", "auth_manager"),
+        ),
     )
 
 
-def _names_an_executor(root: Path) -> bool:
-    """Tell whether the project's own airflow.cfg chooses the executor."""
+def _airflow_cfg_names(root: Path, section: str, option: str) -> bool:
+    """Tell whether the project's own airflow.cfg gives an option."""
     from orrery.config import airflow_file
     from orrery.config.user import UserSettings
 
     file = airflow_file.read(root / "airflow.cfg")
-    return UserSettings(environment={}, file=file).given("core", "executor") is not None
+    return UserSettings(environment={}, file=file).given(section, option) is not None
 
 
 def _python_for(runtime: str) -> str:

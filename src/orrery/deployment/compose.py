@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 FILE = "compose.yaml"
 _SECRETS = "/run/secrets"
-_PASSWORDS = "simple_auth_manager.json"
+_PASSWORDS = "admin.json"
 _HOME = "/usr/local/airflow"
 _DATABASE = "airflow"
 #: Group 0 may write in the image, so any user will do: the one who renders owns the secrets.
@@ -117,7 +117,11 @@ def document(wanted: Wanted) -> dict[str, Any]:
             service["ports"] = [f"127.0.0.1:{wanted.port}:8080"]
             passwords = f"/run/sign-in/{_PASSWORDS}"
             service["volumes"].append("./sign-in:/run/sign-in")
-            service["environment"] |= {"AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": passwords}
+            # Whichever auth manager it is, it begins with this one person.
+            service["environment"] |= {
+                "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": passwords,
+                "AIRFLOW__ORRERY_AUTH__BOOTSTRAP_FILE": passwords,
+            }
         services[component.name] = service
     return {"services": services, "volumes": {"database": {}, "run": {}, "logs": {}}}
 

@@ -101,7 +101,7 @@ class Local(Section):
 class Auth(Section):
     """Access: the auth manager, and the places at which roles are given."""
 
-    manager: Literal["orrery", "simple"] = "simple"
+    manager: Literal["orrery", "simple"] = "orrery"
     """`orrery`: people, teams, roles, API tokens and an audit, in the metadata database. `simple`: Airflow's
     own for development, with one admin."""
 

@@ -13,19 +13,25 @@ if TYPE_CHECKING:
 #: The executors of the file, as Airflow loads them.
 EXECUTORS = {"packing": "orrery.executor.executor.PackingExecutor", "local": "LocalExecutor"}
 
-#: The auth manager of the file, as Airflow loads it. The other one is Airflow's default.
-AUTH_MANAGER = "orrery.auth.manager.OrreryAuthManager"
+#: The auth managers of the file, as Airflow loads them.
+AUTH_MANAGERS = {
+    "orrery": "orrery.auth.manager.OrreryAuthManager",
+    "simple": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
+}
 
 _EXECUTOR = "AIRFLOW__CORE__EXECUTOR"
+_AUTH_MANAGER = "AIRFLOW__CORE__AUTH_MANAGER"
 _ACCESS = "AIRFLOW__ORRERY_AUTH__"
 _SECTION = "AIRFLOW__ORRERY_EXECUTOR__"
 
 
-def airflow_variables(deployment: Deployment, *, executor_is_set: bool = False) -> dict[str, str]:
+def airflow_variables(
+    deployment: Deployment, *, executor_is_set: bool = False, auth_manager_is_set: bool = False
+) -> dict[str, str]:
     """Return a variable for the executor, for each setting of tasks that the file gives, and for access.
 
-    `executor_is_set`: the user's own airflow.cfg names an executor. Then ours is only named when the file
-    asks for it: a default must not undo a choice.
+    `executor_is_set`, `auth_manager_is_set`: the user's own airflow.cfg names one. Then ours is only named
+    when the file asks for it: a default must not undo a choice.
     """
     worker = deployment.worker
     settings: dict[str, Any] = {
@@ -45,11 +51,14 @@ def airflow_variables(deployment: Deployment, *, executor_is_set: bool = False) 
     }
     if _says(deployment, "executor") or not executor_is_set:
         variables[_EXECUTOR] = EXECUTORS[deployment.executor]
-    if deployment.auth.manager == "orrery":
+    auth = deployment.auth
+    if auth_manager_is_set and not _says(auth, "manager"):
+        return variables
+    variables[_AUTH_MANAGER] = AUTH_MANAGERS[auth.manager]
+    if auth.manager == "orrery":
         variables |= {
-            "AIRFLOW__CORE__AUTH_MANAGER": AUTH_MANAGER,
-            f"{_ACCESS}ORGANIZATION": deployment.auth.organization,
-            f"{_ACCESS}WORKSPACE": deployment.auth.workspace,
+            f"{_ACCESS}ORGANIZATION": auth.organization,
+            f"{_ACCESS}WORKSPACE": auth.workspace,
             f"{_ACCESS}DEPLOYMENT": deployment.name,
         }
     return variables

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from orrery.errors import InputError, OrreryError, StateError
 from orrery.local import process
-from orrery.local.api import ApiError
+from orrery.local.api import USERNAME, ApiError
 from orrery.local.status import client
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def call(
 
 def _hint(error: ApiError) -> str | None:
     if error.status == 403:
-        return "The commands act as 'admin', which needs to be an owner."
+        return f"The commands act as '{USERNAME}', which needs to be an owner."
     return (
         "See what there is: orrery auth users list, teams list, roles list" if error.status == 404 else None
     )
@@ -86,4 +86,7 @@ def recover(
     if message := answer.get("error"):
         kind = {2: InputError, 4: StateError}.get(answer["code"], OrreryError)
         raise kind(message, hint=answer.get("hint"))
+    if username.strip().lower() == USERNAME:
+        # As whom the commands sign in.
+        deployment.state.keep_admin(USERNAME, password)
     return answer

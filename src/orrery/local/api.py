@@ -122,7 +122,8 @@ class Api:
         if not answer.is_success:
             raise ApiError(
                 f"Airflow refused the sign-in of '{USERNAME}' ({answer.status_code}): {_detail(answer)}",
-                hint="If you configured another auth manager, use its own tokens.",
+                hint=f"If its password was changed: orrery auth reset-password {USERNAME}. "
+                "Another auth manager than Orrery's and Airflow's simple one has tokens of its own.",
             )
         value = self._json(answer)
         if not isinstance(value, dict) or "access_token" not in value:

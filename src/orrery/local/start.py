@@ -173,8 +173,7 @@ class Starter:
             # Nobody else makes the secrets that the components must share.
             wanted = [secret for secret in secrets.SECRETS if secret.variable not in environment]
             environment |= secrets.ensure(self.state.secrets, wanted, inherited={}).values
-        password = ensure_secret(self.state.admin_password)
-        write_private(self.state.secrets / "simple_auth_manager.json", json.dumps({USERNAME: password}))
+        self.state.keep_admin(USERNAME, ensure_secret(self.state.admin_password))
         launch = {"command": [str(python), "-m", "airflow"], "environment": environment}
         write_private(self.state.launch_file, json.dumps(launch))
         worker = {

@@ -98,6 +98,16 @@ class State:
         return self.secrets / "admin_password"
 
     @property
+    def sign_in(self) -> Path:
+        """The file of the admin's name and password, as auth managers read it."""
+        return self.secrets / "sign_in.json"
+
+    def keep_admin(self, username: str, password: str) -> None:
+        """Write the admin's password to both files: what the commands sign in with."""
+        write_private(self.admin_password, password)
+        write_private(self.sign_in, json.dumps({username: password}))
+
+    @property
     def socket(self) -> Path:
         """The process manager's socket: in `run`, or in a short private folder when that path is too long."""
         near = self.run / "supervisor.sock"

@@ -42,7 +42,7 @@ def test_an_absent_file_gives_every_promised_default(tmp_path: Path) -> None:
         "providers": "slim",
         "database": None,
         "local": {"port": 8080},
-        "auth": {"manager": "simple", "organization": "default", "workspace": "default"},
+        "auth": {"manager": "orrery", "organization": "default", "workspace": "default"},
         "executor": DEFAULT_EXECUTOR,
         "worker": {
             "capacity": None,

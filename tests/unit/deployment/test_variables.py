@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orrery.deployment.model import DEFAULT_EXECUTOR, Deployment
-from orrery.deployment.variables import EXECUTORS, airflow_variables
+from orrery.deployment.variables import AUTH_MANAGERS, EXECUTORS, airflow_variables
 from orrery.executor.request import Request
 from orrery.executor.resources import Resources
 from orrery.executor.settings import ExecutorSettings, read
@@ -23,8 +23,18 @@ def settings(given: Deployment) -> ExecutorSettings:
     return read(lambda option: variables.get(f"AIRFLOW__ORRERY_EXECUTOR__{option.upper()}"))
 
 
-def test_a_file_that_says_nothing_sets_only_the_executor() -> None:
-    assert airflow_variables(deployment()) == {"AIRFLOW__CORE__EXECUTOR": EXECUTORS[DEFAULT_EXECUTOR]}
+ACCESS = {
+    "AIRFLOW__CORE__AUTH_MANAGER": "orrery.auth.manager.OrreryAuthManager",
+    "AIRFLOW__ORRERY_AUTH__ORGANIZATION": "default",
+    "AIRFLOW__ORRERY_AUTH__WORKSPACE": "default",
+    "AIRFLOW__ORRERY_AUTH__DEPLOYMENT": "weather",
+}
+
+
+def test_a_file_that_says_nothing_sets_only_the_executor_and_access() -> None:
+    assert airflow_variables(deployment()) == ACCESS | {
+        "AIRFLOW__CORE__EXECUTOR": EXECUTORS[DEFAULT_EXECUTOR]
+    }
     assert settings(deployment()) == ExecutorSettings()
 
 
@@ -38,9 +48,16 @@ def test_the_executor_is_named_as_airflow_loads_it(name: str, executor: str) -> 
 
 
 def test_a_default_does_not_undo_the_executor_of_an_airflow_cfg() -> None:
-    assert airflow_variables(deployment(), executor_is_set=True) == {}
+    assert airflow_variables(deployment(), executor_is_set=True) == ACCESS
     chosen = airflow_variables(deployment(executor="local"), executor_is_set=True)
-    assert chosen == {"AIRFLOW__CORE__EXECUTOR": "LocalExecutor"}
+    assert chosen == ACCESS | {"AIRFLOW__CORE__EXECUTOR": "LocalExecutor"}
+
+
+def test_a_default_does_not_undo_the_auth_manager_of_an_airflow_cfg() -> None:
+    executor = {"AIRFLOW__CORE__EXECUTOR": EXECUTORS[DEFAULT_EXECUTOR]}
+    assert airflow_variables(deployment(), auth_manager_is_set=True) == executor
+    chosen = airflow_variables(deployment(auth={"manager": "simple"}), auth_manager_is_set=True)
+    assert chosen == executor | {"AIRFLOW__CORE__AUTH_MANAGER": AUTH_MANAGERS["simple"]}
 
 
 def test_every_setting_of_tasks_arrives_in_the_executor() -> None:
@@ -64,9 +81,7 @@ def test_every_setting_of_tasks_arrives_in_the_executor() -> None:
     )
 
 
-def test_access_is_orrerys_where_the_file_says_so() -> None:
-    assert "AIRFLOW__CORE__AUTH_MANAGER" not in airflow_variables(deployment())
-    variables = airflow_variables(deployment(auth={"manager": "orrery", "workspace": "data"}))
-    assert variables["AIRFLOW__CORE__AUTH_MANAGER"] == "orrery.auth.manager.OrreryAuthManager"
+def test_the_places_of_access_are_those_of_the_file() -> None:
+    variables = airflow_variables(deployment(auth={"workspace": "data"}))
     assert variables["AIRFLOW__ORRERY_AUTH__ORGANIZATION"] == "default"
     assert variables["AIRFLOW__ORRERY_AUTH__WORKSPACE"] == "data"
