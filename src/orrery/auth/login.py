@@ -6,25 +6,38 @@ the cookie, with a session id that is new at each sign-in.
 
 from __future__ import annotations
 
+from html import escape
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlencode
 
 from airflow.api_fastapi.app import get_cookie_path
 from airflow.api_fastapi.auth.managers.base_auth_manager import COOKIE_NAME_JWT_TOKEN
 from airflow.api_fastapi.core_api.security import is_safe_url
 from airflow.configuration import conf
 from fastapi import APIRouter, FastAPI, Form, HTTPException, Request
-from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from fastapi.responses import JSONResponse, RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 
-from orrery.auth import complaints, signin
+from orrery.auth import complaints, page, signin
 from orrery.auth import request as requests
+from orrery.auth.oidc import routes as oidc_routes
 
 if TYPE_CHECKING:
     from orrery.auth.manager import OrreryAuthManager
     from orrery.auth.policy import Account
 
 _WRONG = "Name and password do not fit."
+#: PostgreSQL keeps no text with it.
+_NO_NUL = r"^[^\x00]*$"
+_FORM = """<form method="post" action="{action}">
+<label>User name or e-mail address<input name="username" required autocomplete="username"
+ autocapitalize="none" spellcheck="false" maxlength="250" value="{username}"{focus}></label>
+<label>Password<input name="password" type="password" required autocomplete="current-password"
+ maxlength="1024"></label>
+<button>Sign in</button>
+</form>
+"""
 
 
 class Credentials(BaseModel):
@@ -32,7 +45,7 @@ class Credentials(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    username: str = Field(min_length=1, max_length=250)
+    username: str = Field(min_length=1, max_length=250, pattern=_NO_NUL)
     password: str = Field(min_length=1, max_length=1024, repr=False)
 
 
@@ -175,41 +188,74 @@ def next_page(request: Request, wanted: str | None) -> str:
 
 def _pages(manager: OrreryAuthManager) -> APIRouter:
     router = APIRouter(tags=["Login page"])
+    ways = oidc_routes.ways_of(manager)
+    ways.look()
 
-    def page(request: Request, next: str | None = None) -> HTMLResponse:  # noqa: A002 - Airflow's name of it
-        """Show the login page. (Plain for now: the real one comes with single sign-on.)"""
-        del request, next
-        return HTMLResponse(
-            "<!doctype html><title>Sign in</title><form method=post>"
-            "<input name=username autocomplete=username required>"
-            "<input name=password type=password autocomplete=current-password required>"
-            "<button>Sign in</button></form>"
+    def login_page(
+        request: Request, *, complaint: str = "", status: int = 200, username: str = ""
+    ) -> Response:
+        wanted = request.query_params.get("next")
+        suffix = f"?{urlencode({'next': wanted})}" if wanted else ""
+        links = "".join(
+            f'<a class="way" href="oidc/{each["id"]}/login{escape(suffix)}">{escape(each["title"])}</a>\n'
+            for each in ways.listed()
         )
+        where = str(conf.get("api", "instance_name", fallback="")) or manager.settings.place.deployment
+        form = _FORM.format(
+            action=escape(f"login{suffix}"), username=escape(username), focus="" if username else " autofocus"
+        )
+        body = form + (f'<p class="or">or</p>\n{links}' if links else "")
+        # Below /auth/oidc/PROVIDER/, where a provider sends people back to, the page's links must fit too.
+        depth = request.url.path.partition("/auth/")[2].count("/")
+        body = body.replace('href="', f'href="{"../" * depth}').replace(
+            'action="', f'action="{"../" * depth}'
+        )
+        return page.page("Sign in", body, lead=where, complaint=complaint, status=status)
+
+    def show(request: Request) -> Response:
+        """Show the login page."""
+        return login_page(request)
 
     def submit(
         request: Request,
-        username: Annotated[str, Form(max_length=250)],
+        username: Annotated[str, Form(max_length=250, pattern=_NO_NUL)],
         password: Annotated[str, Form(max_length=1024)],
-        next: str | None = None,  # noqa: A002
+        next: str | None = None,  # noqa: A002 - Airflow's name of it
     ) -> Response:
         """Sign in by the page's form."""
-        account = signed_in(manager, username, password)
+        try:
+            account = signed_in(manager, username, password)
+        except HTTPException as error:
+            refused = login_page(
+                request, complaint=str(error.detail), status=error.status_code, username=username
+            )
+            refused.headers.update(error.headers or {})
+            return refused
         response = RedirectResponse(next_page(request, next), status_code=303)
         start_session(manager, request, response, account)
         return response
 
     def log_out(request: Request) -> Response:
-        """Sign out, and show the login page."""
-        response = RedirectResponse(manager.get_url_login(), status_code=303)
+        """Sign out here, and at the identity provider that the session came from; show the login page."""
+        there = ways.sign_out_address(request.cookies.get(COOKIE_NAME_JWT_TOKEN))
+        response = RedirectResponse(there or manager.get_url_login(), status_code=303)
         end_session(manager, request, response)
         return response
 
-    def providers() -> JSONResponse:
-        """Return the ways of signing in: for the page."""
-        return JSONResponse({"password": True, "providers": []})
+    def ways_to_sign_in() -> JSONResponse:
+        """Return the ways of signing in, and whether all of them work."""
+        listed = ways.listed()
+        is_well = all(each["state"] in ("ready", "unknown") for each in listed)
+        status = "healthy" if is_well else "degraded"
+        return JSONResponse({"password": True, "providers": listed, "status": status})
 
-    router.add_api_route("/login", page, methods=["GET"], response_model=None)
+    router.add_api_route("/login", show, methods=["GET"], response_model=None)
     router.add_api_route("/login", submit, methods=["POST"], response_model=None)
     router.add_api_route("/logout", log_out, methods=["GET"], response_model=None)
-    router.add_api_route("/ways", providers, methods=["GET"], response_model=None)
+    router.add_api_route("/ways", ways_to_sign_in, methods=["GET"], response_model=None)
+    router.include_router(
+        oidc_routes.router(
+            manager, ways, start_session=start_session, next_page=next_page, login_page=login_page
+        )
+    )
     return router

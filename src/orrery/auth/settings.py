@@ -9,6 +9,7 @@ from typing import Final
 
 from airflow.configuration import conf
 
+from orrery.auth.provider import Provider, parse
 from orrery.auth.roles import Place
 
 SECTION: Final = "orrery_auth"
@@ -28,6 +29,7 @@ class Settings:
     listen_url: str | None
     #: A file of JSON, `{"username": "password"}`: the first owner, made where there is none.
     bootstrap_file: Path | None
+    providers: tuple[Provider, ...] = ()
 
 
 def load() -> Settings:
@@ -35,6 +37,7 @@ def load() -> Settings:
 
     Raises:
         AirflowConfigException: an option is not of its kind.
+        InputError: the identity providers are not what they should be.
     """
     bootstrap = conf.get(SECTION, "bootstrap_file", fallback="")
     return Settings(
@@ -48,4 +51,5 @@ def load() -> Settings:
         audit_days=conf.getint(SECTION, "audit_days", fallback=365),
         listen_url=conf.get(SECTION, "listen_url", fallback="") or None,
         bootstrap_file=Path(bootstrap) if bootstrap else None,
+        providers=parse(conf.get(SECTION, "providers", fallback="")),
     )

@@ -64,7 +64,7 @@ def sign_in(policy: Policy, username: str, password: str, *, address: str | None
     name = username.strip().lower()
     account = policy.find(name) if name and name not in policy.accounts else None
     keys = _Keys(account.username if account else name, address or "unknown")
-    _count(keys, account.id if account else None, now)
+    counted = _count(keys, account.id if account else None, now)
     with create_session(scoped=False) as session:
         kept = store.password_hash(session, account.id) if account else None
     # The same work for a name that does not exist.
@@ -74,33 +74,38 @@ def sign_in(policy: Policy, username: str, password: str, *, address: str | None
             store.record(session, "sign-in.failed", now=now, actor=None, subject=name, address=address)
         else:
             store.forget_attempts(session, [keys.both])
-            store.take_back_attempt(session, [keys.of_name, keys.of_address])
+            store.take_back_attempt(session, [key for key in counted if key != keys.both])
             store.note_address(session, account.id, keys.address, now)
             store.record(session, "sign-in.password", now=now, actor=account.username, address=address)
             if kept is not None and passwords.is_outdated(kept):
-                store.update_account(session, account.id, password_hash=passwords.hashed(password))
+                # Not where it was changed meanwhile.
+                store.replace_hash(session, account.id, kept, passwords.hashed(password))
             return account
     raise SignInError
 
 
-def _count(keys: _Keys, user_id: str | None, now: datetime) -> None:
+def _count(keys: _Keys, user_id: str | None, now: datetime) -> list[str]:
+    """Count an attempt, and return by which keys; the first that refuses is the last that counts."""
+    counted: list[str] = []
     with create_session(scoped=False) as session:
         limits = [(keys.both, MOST_OF_NAME_AND_ADDRESS), (keys.of_address, MOST_OF_ADDRESS)]
         if not store.is_known_address(session, user_id, keys.address):
             limits.append((keys.of_name, MOST_OF_NAME))
-        waits = []
+        wait = 0
         for key, most in limits:
             count, since = store.count_attempt(session, key, window=WINDOW, now=now)
+            counted.append(key)
             if count > most:
-                waits.append(max(1, int((since + WINDOW - now).total_seconds())))
-        if waits:
-            store.record(
-                session,
-                "sign-in.limited",
-                now=now,
-                actor=None,
-                subject=keys.name,
-                address=keys.address,
-            )
-    if waits:
-        raise TooManyAttemptsError(max(waits))
+                wait = max(1, int((since + WINDOW - now).total_seconds()))
+                store.record(
+                    session,
+                    "sign-in.limited",
+                    now=now,
+                    actor=None,
+                    subject=keys.name,
+                    address=keys.address,
+                )
+                break
+    if wait:
+        raise TooManyAttemptsError(wait)
+    return counted

@@ -221,6 +221,12 @@ def update_account(session: Session, user_id: str, **values: Any) -> None:
     session.execute(sa.update(t.users).where(t.users.c.id == user_id).values(**values))
 
 
+def replace_hash(session: Session, user_id: str, known: str, wanted: str) -> None:
+    """Keep a password by another hash, where it is still the one that was known."""
+    where = (t.users.c.id == user_id, t.users.c.password_hash == known)
+    session.execute(sa.update(t.users).where(*where).values(password_hash=wanted))
+
+
 def sign_out_everywhere(session: Session, user_id: str) -> None:
     """Void all sessions and short tokens of an account; its API tokens stay."""
     update_account(session, user_id, epoch=t.users.c.epoch + 1)

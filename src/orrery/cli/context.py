@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from orrery.deployment.model import Deployment
     from orrery.local.deployment import LocalDeployment
     from orrery.local.plan import Plan, Seeds
     from orrery.local.start import Starter
@@ -79,6 +80,7 @@ def plan(project: Project) -> Plan:
         click.echo(notice, err=True)
     environment = {**env_file.values, **users_environment(os.environ)}
     deployment = load_deployment(project, environment)
+    _check_secrets(project.root, deployment)
     release = catalogue.load().release(deployment.runtime)
     check_requirements(
         project.requirements, runtime=str(release.version), airflow=release.airflow or "its own"
@@ -102,8 +104,22 @@ def plan(project: Project) -> Plan:
             deployment,
             executor_is_set=_airflow_cfg_names(project.root, "core", "executor"),
             auth_manager_is_set=_airflow_cfg_names(project.root, "core", "auth_manager"),
+            root=project.root,
         ),
     )
+
+
+def _check_secrets(root: Path, deployment: Deployment) -> None:
+    from orrery.errors import InputError
+
+    for provider in deployment.auth.providers:
+        if provider.client_secret_file and not (root / provider.client_secret_file).is_file():
+            raise InputError(
+                f"auth.providers: '{provider.id}' has its client secret in {provider.client_secret_file},"
+                " which is not there.",
+                hint=f"Write the secret, and nothing else, into that file; then: chmod 600 "
+                f"{provider.client_secret_file}",
+            )
 
 
 def _airflow_cfg_names(root: Path, section: str, option: str) -> bool:

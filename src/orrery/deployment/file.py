@@ -146,6 +146,8 @@ def _annotation_at(path: KeyPath) -> Any:
     for step in path:
         if get_origin(annotation) is dict:  # the step is a name of the user's
             annotation = get_args(annotation)[1]
+        elif get_origin(annotation) is tuple:  # the step is a place in a list
+            annotation = get_args(annotation)[0]
         else:
             annotation = _section_in(annotation).model_fields[str(step)].annotation
     return annotation

@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from orrery import __version__
+from orrery.deployment.identity import IdentityProvider  # noqa: TC001 - pydantic reads it
 from orrery.deployment.section import Section, complaint
 from orrery.deployment.tasks import TaskRequest, Worker
 from orrery.errors import InputError
@@ -110,6 +111,17 @@ class Auth(Section):
 
     workspace: str = Field(default="default", min_length=1, max_length=250)
     """Name of the workspace: roles given at it count here."""
+
+    providers: Annotated[tuple[IdentityProvider, ...], Field(strict=False)] = ()
+    """Identity providers for single sign-on, by OpenID Connect, in the order of their buttons."""
+
+    @field_validator("providers")
+    @classmethod
+    def _have_ids_of_their_own(cls, value: tuple[IdentityProvider, ...]) -> tuple[IdentityProvider, ...]:
+        ids = [each.id for each in value]
+        if twice := sorted({each for each in ids if ids.count(each) > 1}):
+            raise complaint(f"names '{twice[0]}' twice: each provider needs an id of its own")
+        return value
 
 
 class Deployment(Section):

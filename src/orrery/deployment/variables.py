@@ -6,8 +6,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pydantic import BaseModel
 
+    from orrery.deployment.identity import IdentityProvider
     from orrery.deployment.model import Deployment
 
 #: The executors of the file, as Airflow loads them.
@@ -26,12 +29,16 @@ _SECTION = "AIRFLOW__ORRERY_EXECUTOR__"
 
 
 def airflow_variables(
-    deployment: Deployment, *, executor_is_set: bool = False, auth_manager_is_set: bool = False
+    deployment: Deployment,
+    *,
+    executor_is_set: bool = False,
+    auth_manager_is_set: bool = False,
+    root: Path | None = None,
 ) -> dict[str, str]:
     """Return a variable for the executor, for each setting of tasks that the file gives, and for access.
 
     `executor_is_set`, `auth_manager_is_set`: the user's own airflow.cfg names one. Then ours is only named
-    when the file asks for it: a default must not undo a choice.
+    when the file asks for it: a default must not undo a choice. `root`: where relative paths begin.
     """
     worker = deployment.worker
     settings: dict[str, Any] = {
@@ -61,7 +68,16 @@ def airflow_variables(
             f"{_ACCESS}WORKSPACE": auth.workspace,
             f"{_ACCESS}DEPLOYMENT": deployment.name,
         }
+        if auth.providers:
+            variables[f"{_ACCESS}PROVIDERS"] = json.dumps([_provider(each, root) for each in auth.providers])
     return variables
+
+
+def _provider(provider: IdentityProvider, root: Path | None) -> dict[str, Any]:
+    found = provider.model_dump(mode="json", exclude_none=True)
+    if root is not None and provider.client_secret_file is not None:
+        found["client_secret_file"] = str(root / provider.client_secret_file)
+    return found
 
 
 def _given(section: BaseModel | None) -> dict[str, Any] | None:

@@ -42,7 +42,7 @@ def test_an_absent_file_gives_every_promised_default(tmp_path: Path) -> None:
         "providers": "slim",
         "database": None,
         "local": {"port": 8080},
-        "auth": {"manager": "orrery", "organization": "default", "workspace": "default"},
+        "auth": {"manager": "orrery", "organization": "default", "workspace": "default", "providers": ()},
         "executor": DEFAULT_EXECUTOR,
         "worker": {
             "capacity": None,
@@ -221,7 +221,29 @@ def test_a_mistake_is_told_with_every_key_that_there_is(tmp_path: Path) -> None:
         load(tmp_path, "nonsense: 1\n")
     assert caught.value.hint == (
         "The keys of orrery.yaml are runtime, name, python, providers, database (url), local (port), "
-        "auth (manager, organization, workspace), "
+        "auth (manager, organization, workspace, providers), "
         "executor, worker (capacity, reserve, default, memory_limit_factor, cpu_cap, preload_deny), "
         "queues (by name: cpu, memory, gpu, disk, isolation)."
     )
+
+
+@pytest.mark.parametrize(
+    ("provider", "reason"),
+    [
+        ("{id: a b, issuer: 'https://x.org', client_id: x}", "auth.providers"),
+        ("{id: a, issuer: 'http://x.org', client_id: x}", "must begin with https://"),
+        ("{id: a, issuer: 'https://x.org'}", "client_id"),
+        ("{id: a, issuer: 'https://x.org', client_id: x, client_secret: hunter2}", "client_secret"),
+        ("{id: a, issuer: 'https://x.org', client_id: x, scopes: [email]}", "lacks `openid`"),
+        (
+            "{id: a, issuer: 'https://x.org', client_id: x}, {id: a, issuer: 'https://y.org', client_id: x}",
+            "names 'a' twice",
+        ),
+    ],
+)
+def test_an_identity_provider_that_cannot_be_is_refused_with_the_reason(
+    tmp_path: Path, provider: str, reason: str
+) -> None:
+    found = complaint(tmp_path, f"auth:\n  providers: [{provider}]\n")
+    assert reason in found
+    assert "hunter2" not in found

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from orrery.deployment.model import DEFAULT_EXECUTOR, Deployment
@@ -85,3 +88,13 @@ def test_the_places_of_access_are_those_of_the_file() -> None:
     variables = airflow_variables(deployment(auth={"workspace": "data"}))
     assert variables["AIRFLOW__ORRERY_AUTH__ORGANIZATION"] == "default"
     assert variables["AIRFLOW__ORRERY_AUTH__WORKSPACE"] == "data"
+
+
+def test_identity_providers_arrive_with_the_whole_path_of_their_secret() -> None:
+    provider = {"id": "company", "issuer": "https://login.example.org", "client_id": "x"}
+    given = deployment(auth={"providers": [{**provider, "client_secret_file": "secrets/oidc"}]})
+    variables = airflow_variables(given, root=Path("/srv/weather"))
+    (found,) = json.loads(variables["AIRFLOW__ORRERY_AUTH__PROVIDERS"])
+    assert found["client_secret_file"] == "/srv/weather/secrets/oidc"
+    assert (found["issuer"], found["groups_claim"]) == ("https://login.example.org", "groups")
+    assert found["scopes"] == ["openid", "profile", "email"]
