@@ -17,7 +17,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 
-from orrery.auth import complaints, signin
+from orrery.auth import complaints, invitations, signin
 from orrery.auth import request as requests
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def create_app(manager: OrreryAuthManager) -> FastAPI:
     complaints.install(app)
     app.include_router(_tokens(manager))
     app.include_router(_pages(manager))
+    app.include_router(invitations.router(manager, start_session))
     return app
 
 
