@@ -2,7 +2,7 @@ import { type ReactElement, useState } from "react";
 
 import { call } from "./api";
 import { Confirm, Dialog } from "./Dialog";
-import { type Choice, type Filled, Form } from "./Form";
+import { type Choice, type Field, type Filled, Form } from "./Form";
 import { account, type Binding, binding, listOf, role, type Role, team } from "./model";
 import { Badge, Button, Section, Shown, Table } from "./parts";
 import { type Asked, useAsked } from "./useAsked";
@@ -23,18 +23,17 @@ export function roleChoices(roles: readonly Role[]): Choice[] {
   return roles.map((each) => ({ value: each.name, label: each.title }));
 }
 
-const SCOPE_HINT = "Empty: here. Else KIND:NAME, such as dag:sales, dag_tag:finance, dag_bundle:main, deployment:prod.";
+const SCOPE_HINT = "Empty: here. Or KIND:NAME: dag:sales, dag_tag:finance.";
 
-/** The fields that say which role, and where. */
-export function roleFields(roles: readonly Role[], none?: string): Parameters<typeof Form>[0]["fields"] {
-  const choices = roleChoices(roles);
+/** The fields that say which role, and where. Nothing is chosen beforehand: the first role is the mightiest. */
+export function roleFields(roles: readonly Role[], none?: string): Field[] {
   return [
     {
       name: "role",
       label: "Role",
       kind: "select",
       isRequired: none === undefined,
-      choices: none === undefined ? choices : [{ value: "", label: none }, ...choices],
+      choices: [{ value: "", label: none ?? "Choose a role" }, ...roleChoices(roles)],
     },
     { name: "scope", label: "Scope", hint: SCOPE_HINT },
   ];

@@ -34,7 +34,7 @@ export function Explain({ isOwn }: { readonly isOwn: boolean }): ReactElement {
                   choices: choices((users.value ?? []).map((each) => each.username)),
                 },
               ]),
-          { name: "action", label: "Does what", kind: "suggest", isRequired: true, choices: choices(ACTIONS) },
+          { name: "action", label: isOwn ? "Do what" : "Does what", kind: "suggest", isRequired: true, choices: choices(ACTIONS) },
           { name: "resource", label: "With what", kind: "suggest", isRequired: true, choices: choices(RESOURCES) },
           { name: "dag_id", label: "On which Dag", hint: "Empty: on any." },
         ]}
