@@ -29,7 +29,7 @@ from orrery.auth.policy import Rights, scope_of
 from orrery.auth.roles import PrincipalKind, exceeds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from sqlalchemy.orm import Session
 
@@ -76,9 +76,7 @@ def accept(
         with create_session(scoped=False) as session:
             store.lock_policy(session)
             policy = store.load_policy_here(session, manager.settings.place)
-            found = store.take_invitation(session, tokens.hashed(secret), now)
-            if found is None:
-                raise InvalidInvitationError
+            found = _taken(session, secret, now)
             account_id, name = _account(
                 session, policy, found, username=username, full_name=full_name, password=password
             )
@@ -100,10 +98,17 @@ def accept(
     return manager.cache.refresh().accounts[account_id]
 
 
+def _taken(session: Session, secret: str, now: datetime) -> Mapping[str, Any]:
+    found = store.take_invitation(session, tokens.hashed(secret), now)
+    if found is None:
+        raise InvalidInvitationError
+    return found
+
+
 def _account(
     session: Session,
     policy: Policy,
-    found: Any,
+    found: Mapping[str, Any],
     *,
     username: str,
     full_name: str,
@@ -130,7 +135,7 @@ def _account(
     return account_id, name
 
 
-def _role_to_give(policy: Policy, found: Any) -> tuple[Role, Scope] | None:
+def _role_to_give(policy: Policy, found: Mapping[str, Any]) -> tuple[Role, Scope] | None:
     """Return the role of an invitation: its giver must still be there, and have all that is in it."""
     giver = policy.find(found["created_by"])
     if giver is None or not giver.is_active:

@@ -104,8 +104,8 @@ class OrreryPlugin(AirflowPlugin):  # type: ignore[misc] # Airflow's types are n
     def react_apps(self) -> list[dict[str, Any]]:
         """Return the footer and the pages; what was not built (no Node) is told once.
 
-        The pages of access are there where our auth manager is. 'Access' stands in the menu bar itself: Airflow
-        shows its menu 'Admin' by a rule of its own, which knows nothing of people and teams.
+        The pages of access are there where our auth manager is. 'Access' stands in the menu bar itself:
+        Airflow shows its menu 'Admin' by a rule of its own, which knows nothing of people and teams.
         """
         from airflow.configuration import conf  # noqa: PLC0415 - only the API server asks
 
