@@ -1,4 +1,4 @@
-import { type ReactElement, type ReactNode, useEffect, useId, useRef, useState } from "react";
+import { type ReactElement, type ReactNode, useId, useLayoutEffect, useRef, useState } from "react";
 
 import { wordsOf } from "./api";
 import { Banner } from "./parts";
@@ -11,9 +11,11 @@ export function Dialog(props: {
 }): ReactElement {
   const box = useRef<HTMLDialogElement>(null);
   const id = useId();
-  useEffect(() => {
+  // Before it leaves the document: only then closing it gives the focus back.
+  useLayoutEffect(() => {
     const dialog = box.current;
     if (dialog !== null && !dialog.open) dialog.showModal();
+    dialog?.querySelector<HTMLElement>("[data-first]")?.focus();
     return () => dialog?.close();
   }, []);
   return (
@@ -68,7 +70,7 @@ export function Confirm(props: {
         <button type="button" className="oa-button" data-kind="danger" disabled={isBusy} onClick={() => void act()}>
           {props.verb}
         </button>
-        <button type="button" className="oa-button" autoFocus onClick={props.onClose}>
+        <button type="button" className="oa-button" data-first onClick={props.onClose}>
           Cancel
         </button>
       </div>

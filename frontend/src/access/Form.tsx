@@ -103,7 +103,8 @@ function Control({
     required: field.isRequired === true,
     "aria-invalid": complaint !== undefined,
     "aria-describedby": told.filter((each) => each !== "").join(" ") || undefined,
-    autoFocus: isFirst,
+    autoFocus: isFirst, // where the form comes later than its dialog
+    "data-first": isFirst || undefined,
   };
   const notes = (
     <>
