@@ -61,8 +61,8 @@ function Tabs({ may }: { readonly may: May }): ReactElement {
   }
   const choose = (tab: Tab): void => {
     setName(tab.name);
-    // Loading the page again, or sending its address, leads here.
-    history.replaceState(history.state, "", `#${tab.name}`);
+    // Loading the page again, or sending its address, leads here. A fragment alone would be one of Airflow's first page.
+    history.replaceState(history.state, "", `${location.pathname}${location.search}#${tab.name}`);
   };
   const turn = (event: KeyboardEvent): void => {
     const steps: Record<string, number> = { ArrowRight: 1, ArrowLeft: -1 };
