@@ -319,13 +319,13 @@ def test_a_team_is_made_and_its_role_reaches_its_members(
     assert site.admin.get(f"{ACCESS}/explain", params=asked).json()["by"]["through"] == "team analysts"
 
     page.get_by_role("tab", name="Bindings").click()
-    page.get_by_role("button", name="Take workspace-operator from analysts").click()
-    confirm = page.get_by_role("dialog", name="Take a role")
-    photograph(page, "take")
+    page.get_by_role("button", name="Remove workspace-operator from analysts").click()
+    confirm = page.get_by_role("dialog", name="Remove a role")
+    photograph(page, "remove-role")
     confirm.get_by_role("button", name="Cancel").click()
     assert site.admin.get(f"{ACCESS}/explain", params=asked).json()["is_allowed"]
-    page.get_by_role("button", name="Take workspace-operator from analysts").click()
-    page.get_by_role("dialog", name="Take a role").get_by_role("button", name="Take it").click()
+    page.get_by_role("button", name="Remove workspace-operator from analysts").click()
+    page.get_by_role("dialog", name="Remove a role").get_by_role("button", name="Remove it").click()
     page.get_by_role("dialog").wait_for(state="detached")
     assert not site.admin.get(f"{ACCESS}/explain", params=asked).json()["is_allowed"]
     assert complaints == []

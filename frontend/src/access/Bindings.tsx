@@ -123,7 +123,7 @@ export function BindingTable(props: {
   /** Of one principal, who need not be named in each row. */
   readonly isOfOne?: boolean;
 }): ReactElement {
-  const [taken, setTaken] = useState<Binding>();
+  const [removed, setRemoved] = useState<Binding>();
   const titles = new Map(props.roles.map((each) => [each.name, each.title]));
   const mayTake = props.may("binding.delete");
   const who = props.isOfOne === true ? [] : ["Who"];
@@ -149,25 +149,25 @@ export function BindingTable(props: {
             </>,
             ...(mayTake
               ? [
-                  <Button label={`Take ${each.role} from ${each.principal}`} onClick={() => setTaken(each)}>
-                    Take
+                  <Button label={`Remove ${each.role} from ${each.principal}`} onClick={() => setRemoved(each)}>
+                    Remove
                   </Button>,
                 ]
               : []),
           ],
         }))}
       />
-      {taken !== undefined && (
+      {removed !== undefined && (
         <Confirm
-          title="Take a role"
-          verb="Take it"
-          onClose={() => setTaken(undefined)}
+          title="Remove a role"
+          verb="Remove it"
+          onClose={() => setRemoved(undefined)}
           onConfirm={async () => {
-            await call("DELETE", `/bindings/${encodeURIComponent(taken.id)}`);
+            await call("DELETE", `/bindings/${encodeURIComponent(removed.id)}`);
             props.onChange();
           }}
         >
-          {`${taken.principal} loses ${titles.get(taken.role) ?? taken.role} at ${taken.scope}, within two seconds.`}
+          {`${removed.principal} loses ${titles.get(removed.role) ?? removed.role} at ${removed.scope}, within two seconds.`}
         </Confirm>
       )}
     </>

@@ -196,13 +196,13 @@ describe("writing", () => {
     answers["DELETE /bindings/b1"] = [204, null];
     await show(<AccessPage />);
     await tab("Bindings");
-    await press("Take workspace-member from ada");
+    await press("Remove workspace-member from ada");
     expect(page.querySelector("dialog")?.textContent).toContain("ada loses Workspace Member at workspace:default");
 
     await press("Cancel");
     expect(writes()).toEqual([]);
-    await press("Take workspace-member from ada");
-    await press("Take it");
+    await press("Remove workspace-member from ada");
+    await press("Remove it");
 
     expect(writes()).toEqual(["DELETE /bindings/b1"]);
     expect(page.querySelector("dialog")).toBeNull();
@@ -212,9 +212,9 @@ describe("writing", () => {
     answers["DELETE /bindings/b1"] = [409, { detail: "The organization would be left without an owner." }];
     await show(<AccessPage />);
     await tab("Bindings");
-    await press("Take workspace-member from ada");
+    await press("Remove workspace-member from ada");
 
-    await press("Take it");
+    await press("Remove it");
 
     expect(page.querySelector("dialog [role=alert]")?.textContent).toContain("without an owner");
   });

@@ -45,7 +45,10 @@ def _menu_entry(name: str, page: str) -> dict[str, str]:
 
 
 def _icons(icon: str) -> dict[str, str]:
-    return {"icon": icon.format(colour="52525b"), "icon_dark_mode": icon.format(colour="d4d4d8")}
+    return {
+        "icon": icon.format(colour="52525b", below="fff"),
+        "icon_dark_mode": icon.format(colour="d4d4d8", below="0000"),
+    }
 
 
 #: Two racks; the colour is that of the menu's own icons.
@@ -58,12 +61,12 @@ _WORKERS_ICON = (
     "%3Cpath d='M7 7.5h.01M7 16.5h.01M12 7.5h5M12 16.5h5'/%3E%3C/svg%3E"
 )
 
-#: A key. The white below it is seen where the entry is chosen: Airflow's ground is dark there in either look.
+#: A key. In the light look Airflow's ground is dark where the entry is chosen: the white below is seen there.
 _KEY = "%3Cpath d='M12.5 15.5a4.5 4.5 0 1 1-1.3-3.2L20 3.5M16 7.5l3 3M13.5 10l2 2'"
 _ACCESS_ICON = (
     "data:image/svg+xml,"
     "%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24' fill='none' "
-    f"stroke-linecap='round' stroke-linejoin='round'%3E{_KEY} stroke='%23fff' stroke-width='3.5'/%3E"
+    f"stroke-linecap='round' stroke-linejoin='round'%3E{_KEY} stroke='%23{{below}}' stroke-width='3.5'/%3E"
     f"{_KEY} stroke='%23{{colour}}' stroke-width='1.75'/%3E%3C/svg%3E"
 )
 #: The manager that the pages of access are about.
