@@ -69,6 +69,7 @@ export function Audit(): ReactElement {
       ) : (
         <Table
           label="Audit"
+          isPaged
           headings={["At", "Event", "By", "Whom", "From", "Details"]}
           empty="Nothing of that kind has happened."
           rows={events.map((each) => ({
@@ -86,7 +87,11 @@ export function Audit(): ReactElement {
           }))}
         />
       )}
-      {next !== undefined && <Button onClick={() => void ask(next)}>Older</Button>}
+      {next !== undefined && (
+        <p className="oa-more">
+          <Button onClick={() => void ask(next)}>Older</Button>
+        </p>
+      )}
     </Section>
   );
 }

@@ -136,6 +136,25 @@ describe("the page 'Access'", () => {
     expect(page.querySelector("table")?.textContent).toContain("ada@example.org");
   });
 
+  it("shows the first hundred of many, and all when asked", async () => {
+    answers["GET /users"] = [200, { users: Array.from({ length: 250 }, (_, number) => ({ username: `u${number}` })) }];
+    await show(<AccessPage />);
+    const rows = (): number => page.querySelectorAll("table[aria-label=People] tbody tr").length;
+    expect(rows()).toBe(100);
+
+    await press("Show all 250");
+
+    expect(rows()).toBe(250);
+  });
+
+  it("shows nothing, and breaks nothing, of what it does not understand", async () => {
+    answers["GET /users"] = [200, { users: [null, 7, { email: 3 }, { username: " " }] }];
+
+    await show(<AccessPage />);
+
+    expect(page.textContent).toContain("Nobody is here yet.");
+  });
+
   it.each([
     [401, {}, "signed out"],
     [500, "oops", "does not answer"],

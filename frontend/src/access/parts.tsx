@@ -1,4 +1,4 @@
-import type { ReactElement, ReactNode } from "react";
+import { type ReactElement, type ReactNode, useState } from "react";
 
 import type { Asked } from "./useAsked";
 
@@ -75,6 +75,9 @@ export function Shown<T>({
   );
 }
 
+/** More rows than that are shown when they are asked for. */
+const FIRST_ROWS = 100;
+
 export interface Row {
   readonly key: string;
   readonly isPale?: boolean;
@@ -87,31 +90,42 @@ export function Table(props: {
   readonly headings: readonly string[];
   readonly rows: readonly Row[];
   readonly empty: string;
+  /** It comes by pages: all that is there was asked for. */
+  readonly isPaged?: boolean;
 }): ReactElement {
+  const [showsAll, setShowsAll] = useState(false);
   if (props.rows.length === 0) return <p className="oa-empty">{props.empty}</p>;
+  const shown = showsAll || props.isPaged === true ? props.rows : props.rows.slice(0, FIRST_ROWS);
   return (
-    <table className="oa-table" role="table" aria-label={props.label}>
-      <thead role="rowgroup">
-        <tr role="row">
-          {props.headings.map((heading) => (
-            <th key={heading} role="columnheader" scope="col">
-              {heading}
-            </th>
-          ))}
-        </tr>
-      </thead>
-      <tbody role="rowgroup">
-        {props.rows.map(({ key, isPale, cells }) => (
-          <tr key={key} role="row" data-pale={isPale === true}>
-            {cells.map((cell, index) => (
-              <td key={props.headings[index]} role="cell" data-label={props.headings[index]}>
-                <div className="oa-cell">{cell}</div>
-              </td>
+    <>
+      <table className="oa-table" role="table" aria-label={props.label} aria-rowcount={props.rows.length + 1}>
+        <thead role="rowgroup">
+          <tr role="row">
+            {props.headings.map((heading) => (
+              <th key={heading} role="columnheader" scope="col">
+                {heading}
+              </th>
             ))}
           </tr>
-        ))}
-      </tbody>
-    </table>
+        </thead>
+        <tbody role="rowgroup">
+          {shown.map(({ key, isPale, cells }) => (
+            <tr key={key} role="row" data-pale={isPale === true}>
+              {cells.map((cell, index) => (
+                <td key={props.headings[index]} role="cell" data-label={props.headings[index]}>
+                  <div className="oa-cell">{cell}</div>
+                </td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      {shown.length < props.rows.length && (
+        <p className="oa-more">
+          <Button onClick={() => setShowsAll(true)}>{`Show all ${props.rows.length}`}</Button>
+        </p>
+      )}
+    </>
   );
 }
 
