@@ -9,15 +9,17 @@ import json
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import httpx
 import pytest
 
+from orrery.local import ports
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     from playwright.sync_api import Browser, Page
     from tests.acceptance.conftest import Cli
@@ -123,10 +125,11 @@ PEOPLE = [
 
 @dataclass(frozen=True)
 class Site:
-    """A deployment of our own, its address, and a client of its admin."""
+    """A deployment of our own: its address, a client of its admin, its logs."""
 
     url: str
     admin: httpx.Client
+    logs: Path
 
     def token_of(self, name: str) -> str:
         body = {"username": name, "password": PASSWORD}
@@ -142,14 +145,14 @@ def site(tmp_path_factory: pytest.TempPathFactory, cli: Cli) -> Iterator[Site]:
         "    @task\n    def greet():\n        print('hello')\n\n    greet()\n\n\nhello()\n"
     )
     (project / "orrery.yaml").write_text("name: access\nruntime: 17.0.0\nauth:\n  manager: orrery\n")
-    started = cli(project, "up", "--detach", "--port", str(_free_port()), timeout=600)
+    started = cli(project, "up", "--detach", "--port", str(ports.free_port()), timeout=600)
     try:
         assert started.code == 0, started.err
         status = cli(project, "status", "-o", "json").json()
         # The name by which the deployment knows itself: it sends browsers there, and cookies are of a name.
         url = str(status["url"]).rstrip("/")
         with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
-            secret = _read(status["password_file"])
+            secret = Path(status["password_file"]).read_text().strip()
             made = client.post("/auth/token", json={"username": "admin", "password": secret})
             client.headers["Authorization"] = f"Bearer {made.raise_for_status().json()['access_token']}"
             for each in PEOPLE:
@@ -158,22 +161,10 @@ def site(tmp_path_factory: pytest.TempPathFactory, cli: Cli) -> Iterator[Site]:
                 ).raise_for_status()
                 binding = {"user": each.name, "role": each.role, "scope": each.scope}
                 client.post(f"{ACCESS}/bindings", json=binding).raise_for_status()
-            yield Site(url, client)
+            yield Site(url, client, project / ".orrery" / "logs")
     finally:
         stopped = cli(project, "down")
         assert stopped.code == 0, stopped.err
-
-
-def _free_port() -> int:
-    from orrery.local import ports
-
-    return ports.free_port()
-
-
-def _read(path: str) -> str:
-    from pathlib import Path as File
-
-    return File(path).read_text().strip()
 
 
 @pytest.fixture(scope="module")
@@ -213,7 +204,7 @@ def photograph() -> Callable[[Page, str], None]:
     from tests.acceptance.conftest import SCREENSHOTS
 
     def take(page: Page, name: str) -> None:
-        path: Path = SCREENSHOTS / "access" / f"{name}.png"
+        path = SCREENSHOTS / "access" / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         page.screenshot(path=path)
 
@@ -486,6 +477,9 @@ def test_somebody_is_invited_accepts_and_is_signed_in(
     assert "Workspace Member" in guest.get_by_role("table", name="My roles").inner_text()
     assert not [each for each in sent if secret in each]
     assert not [each for each in said if "Content Security Policy" in each]
+    logged = "".join(each.read_text(errors="replace") for each in site.logs.rglob("*.log"))
+    assert "path=/auth/invitation" in logged
+    assert secret not in logged
 
     guest.goto(link)
     guest.get_by_label("User name").fill("another")
