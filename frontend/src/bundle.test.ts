@@ -5,6 +5,8 @@ import { beforeAll, describe, expect, it, vi } from "vitest";
 const BUNDLES = [
   { name: "OrreryFooter", file: "footer.js", mode: "production", most: 10_000, says: "Orrery" },
   { name: "Workers", file: "workers.js", mode: "workers", most: 30_000, says: "Workers" },
+  { name: "Access", file: "access.js", mode: "access", most: 60_000, says: "Access" },
+  { name: "My access", file: "access.js", mode: "access", most: 60_000, says: "My access" },
 ];
 
 async function bundle(mode: string, file: string): Promise<string> {

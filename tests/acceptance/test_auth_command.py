@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -23,6 +23,7 @@ def test_access_is_managed_from_the_command_line(cli: Cli, project: Path, free_p
     url = f"http://127.0.0.1:{free_port}"
 
     _people_roles_and_explanations(cli, project, url)
+    _somebody_is_invited(cli, project, url)
     _a_file_is_applied_once(cli, project)
 
 
@@ -60,6 +61,28 @@ def _people_roles_and_explanations(cli: Cli, project: Path, url: str) -> None:
     assert "grace" in auth("users", "list")
     status = cli(project, "status", "-o", "json").json()
     assert Path(status["password_file"]).read_text() == ANOTHER
+
+
+def _somebody_is_invited(cli: Cli, project: Path, url: str) -> None:
+    def invitations(*arguments: str) -> Any:
+        said = cli(project, "auth", "invitations", *arguments, "-o", "json")
+        assert said.code == 0, said.err
+        return said.json()
+
+    made = invitations("create", "--email", "joan@example.org", "--role", "workspace-member")
+    address, _, secret = made["link"].partition("#")
+    assert address == f"{url.replace('127.0.0.1', 'localhost')}/auth/invitation"
+    body = {"token": secret, "username": "joan", "password": PASSWORD}
+    accepted = httpx.post(f"{url}/auth/invitation", data=body)
+    assert accepted.status_code == 303, accepted.text
+    said = cli(project, "auth", "explain", "joan", "GET", "dag", "-o", "json")
+    assert said.json()["is_allowed"]
+
+    other = invitations("create", "--email", "kay@example.org")
+    invitations("withdraw", other["id"])
+    assert [each["email"] for each in invitations("list")] == ["joan@example.org"]
+    refused = cli(project, "auth", "invitations", "withdraw", other["id"])
+    assert (refused.code, "no such invitation" in refused.err) == (2, True)
 
 
 def _a_file_is_applied_once(cli: Cli, project: Path) -> None:

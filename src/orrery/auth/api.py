@@ -324,10 +324,8 @@ def invite(by: By, body: NewInvitation) -> dict[str, Any]:
 
 def withdraw_invitation(by: By, invitation_id: InPath) -> Response:
     """Withdraw an invitation."""
-    del by
-    with create_session(scoped=False) as session:
-        if not store.delete_invitation(session, invitation_id):
-            raise HTTPException(404, "There is no such invitation.")
+    with change(by.manager, by.user) as made:
+        made.withdraw_invitation(invitation_id)
     return Response(status_code=204)
 
 

@@ -406,6 +406,13 @@ class Change:
         self._note("user.invited", address, role=role)
         return invitation_id, made
 
+    def withdraw_invitation(self, invitation_id: str) -> None:
+        """Withdraw an invitation; one that was accepted stays, as does whom it let in."""
+        email = store.withdraw_invitation(self.session, invitation_id)
+        if email is None:
+            raise UnknownError("There is no such invitation, or it was accepted.")
+        self._note("invitation.withdrawn", email)
+
     def _token(self, token_id: str) -> Token:
         token = self.policy.tokens.get(token_id)
         if token is None:

@@ -19,7 +19,7 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 
-from orrery.auth import complaints, page, signin
+from orrery.auth import complaints, invitations, page, signin
 from orrery.auth import request as requests
 from orrery.auth.oidc import routes as oidc_routes
 
@@ -62,6 +62,7 @@ def create_app(manager: OrreryAuthManager) -> FastAPI:
     complaints.install(app)
     app.include_router(_tokens(manager))
     app.include_router(_pages(manager))
+    app.include_router(invitations.router(manager, start_session))
     return app
 
 

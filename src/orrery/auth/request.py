@@ -76,7 +76,7 @@ def is_forged(method: str, path: str, headers: dict[str, str]) -> bool:
     """
     if method in _SAFE or "authorization" in headers:
         return False
-    if "cookie" not in headers and not path.endswith(("/login", "/token")):
+    if "cookie" not in headers and not path.endswith(("/login", "/token", "/invitation")):
         return False
     if (site := headers.get("sec-fetch-site")) is not None:
         return site not in ("same-origin", "none")

@@ -540,10 +540,12 @@ def list_invitations(session: Session) -> list[dict[str, Any]]:
     return [dict(row) for row in session.execute(asked).mappings()]
 
 
-def delete_invitation(session: Session, invitation_id: str) -> bool:
-    """Withdraw an invitation, and tell whether there was one."""
-    done = session.execute(sa.delete(t.invitations).where(t.invitations.c.id == invitation_id))
-    return bool(cast("CursorResult[Any]", done).rowcount)
+def withdraw_invitation(session: Session, invitation_id: str) -> str | None:
+    """Remove an invitation and return whom it was for; None where there is none that waits."""
+    found = sa.delete(t.invitations).where(
+        t.invitations.c.id == invitation_id, t.invitations.c.accepted_at.is_(None)
+    )
+    return session.execute(found.returning(t.invitations.c.email)).scalar_one_or_none()
 
 
 # -- audit --------------------------------------------------------------------------------------

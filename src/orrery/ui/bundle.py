@@ -11,10 +11,10 @@ FOLDER = Path(__file__).parent / "static"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bundle:
-    """One built file, and the component that it registers."""
+    """A built file, and a component that it registers."""
 
     #: Airflow looks for the component under this name on `globalThis`; of a page it is also its name in
-    #: the menu. The frontend registers the same (frontend/src/index.tsx, frontend/src/workers/index.tsx).
+    #: the menu. The frontend registers the same (frontend/src/index.tsx, frontend/src/*/index.tsx).
     component: str
     path: Path
 
@@ -29,8 +29,11 @@ class Bundle:
 
 FOOTER = Bundle(component="OrreryFooter", path=FOLDER / "footer.js")
 WORKERS = Bundle(component="Workers", path=FOLDER / "workers.js")
+#: Two pages in one file: they share nearly everything.
+ACCESS = Bundle(component="Access", path=FOLDER / "access.js")
+MY_ACCESS = Bundle(component="My access", path=FOLDER / "access.js")
 
 
 def bundles() -> dict[str, Bundle]:
     """Return all of them by the name of their file."""
-    return {bundle.path.name: bundle for bundle in (FOOTER, WORKERS)}
+    return {bundle.path.name: bundle for bundle in (FOOTER, WORKERS, ACCESS)}

@@ -44,6 +44,13 @@ def _menu_entry(name: str, page: str) -> dict[str, str]:
     return {"name": name, "href": href, "destination": "nav", "category": "docs"}
 
 
+def _icons(icon: str) -> dict[str, str]:
+    return {
+        "icon": icon.format(colour="52525b", below="fff"),
+        "icon_dark_mode": icon.format(colour="d4d4d8", below="0000"),
+    }
+
+
 #: Two racks; the colour is that of the menu's own icons.
 _WORKERS_ICON = (
     "data:image/svg+xml,"
@@ -54,9 +61,22 @@ _WORKERS_ICON = (
     "%3Cpath d='M7 7.5h.01M7 16.5h.01M12 7.5h5M12 16.5h5'/%3E%3C/svg%3E"
 )
 
+#: A key. In the light look Airflow's ground is dark where the entry is chosen: the white below is seen there.
+_KEY = "%3Cpath d='M12.5 15.5a4.5 4.5 0 1 1-1.3-3.2L20 3.5M16 7.5l3 3M13.5 10l2 2'"
+_ACCESS_ICON = (
+    "data:image/svg+xml,"
+    "%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24' fill='none' "
+    f"stroke-linecap='round' stroke-linejoin='round'%3E{_KEY} stroke='%23{{below}}' stroke-width='3.5'/%3E"
+    f"{_KEY} stroke='%23{{colour}}' stroke-width='1.75'/%3E%3C/svg%3E"
+)
+#: The manager that the pages of access are about.
+_AUTH_MANAGER = "orrery.auth.manager.OrreryAuthManager"
+
 
 class OrreryPlugin(AirflowPlugin):  # type: ignore[misc] # Airflow's types are not followed
-    """The footer on every page, the page 'Workers', three entries in the menu 'Docs', the routes."""
+    """The footer on every page, the pages 'Workers', 'Access' and 'My access', three entries in the menu
+    'Docs', the routes.
+    """
 
     name = "orrery"
     fastapi_apps: ClassVar[list[dict[str, Any]]] = [
@@ -85,8 +105,14 @@ class OrreryPlugin(AirflowPlugin):  # type: ignore[misc] # Airflow's types are n
 
     @cached_property
     def react_apps(self) -> list[dict[str, Any]]:
-        """Return the footer and the page 'Workers'; what was not built (no Node) is told once."""
-        from orrery.ui import bundle  # noqa: PLC0415 - only the API server asks
+        """Return the footer and the pages; what was not built (no Node) is told once.
+
+        The pages of access are there where our auth manager is. 'Access' stands in the menu bar itself:
+        Airflow shows its menu 'Admin' by a rule of its own, which knows nothing of people and teams.
+        """
+        from airflow.configuration import conf  # noqa: PLC0415 - only the API server asks
+
+        from orrery.ui import bundle  # noqa: PLC0415
 
         places: list[tuple[bundle.Bundle, dict[str, str]]] = [
             (bundle.FOOTER, {"destination": "base"}),
@@ -96,12 +122,20 @@ class OrreryPlugin(AirflowPlugin):  # type: ignore[misc] # Airflow's types are n
                     "destination": "nav",
                     "category": "admin",
                     "url_route": "workers",
-                    "icon": _WORKERS_ICON.format(colour="52525b"),
-                    "icon_dark_mode": _WORKERS_ICON.format(colour="d4d4d8"),
+                    **_icons(_WORKERS_ICON),
                 },
             ),
         ]
-        missing = [each.path.name for each, _ in places if each.digest is None]
+        if conf.get("core", "auth_manager", fallback="") == _AUTH_MANAGER:
+            icons = _icons(_ACCESS_ICON)
+            places += [
+                (bundle.ACCESS, {"destination": "nav", "url_route": "access", **icons}),
+                (
+                    bundle.MY_ACCESS,
+                    {"destination": "nav", "category": "user", "url_route": "my-access", **icons},
+                ),
+            ]
+        missing = sorted({each.path.name for each, _ in places if each.digest is None})
         if missing:
             log.warning(
                 "Orrery's part of the interface is not shown: %s missing in %s. "

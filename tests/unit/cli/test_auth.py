@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner, Result
 
-from orrery.cli import auth as command
-from orrery.cli.auth import auth
+from orrery.cli.auth import auth, common
 from orrery.errors import InputError, OrreryError, StateError
 from orrery.local import access
 from orrery.local.api import ApiError
@@ -23,7 +22,7 @@ class Routes:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.asked: list[tuple[str, str, Any]] = []
         self.answer: dict[str, Any] = {}
-        monkeypatch.setattr(command, "_call", self._call)
+        monkeypatch.setattr(common, "call", self._call)
 
     def _call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         self.asked.append((method, path, options.get("body", options.get("query"))))
@@ -82,6 +81,24 @@ def test_a_team_keeps_whom_one_does_not_name(routes: Routes) -> None:
     routes.run("teams", "update", "data", "--add", "cy", "--remove", "bob")
 
     assert routes.asked[-1] == ("PATCH", "/teams/data", {"members": ["ada", "cy"]})
+
+
+def test_an_invitation_prints_a_link_whose_secret_is_in_its_fragment(
+    routes: Routes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(common, "address", lambda: "http://localhost:8080/")
+    routes.answer = {"id": "1", "email": "a@example.org", "secret": "orrery_inv_x"}
+
+    said = routes.run("invitations", "create", "--email", "a@example.org", "--role", "workspace-member")
+
+    assert routes.asked == [("POST", "/invitations", {"email": "a@example.org", "role": "workspace-member"})]
+    assert said.output == "http://localhost:8080/auth/invitation#orrery_inv_x\n"
+
+
+def test_an_invitation_is_withdrawn_by_its_id(routes: Routes) -> None:
+    routes.run("invitations", "withdraw", "1/2")
+
+    assert routes.asked == [("DELETE", "/invitations/1%2F2", None)]
 
 
 def test_an_explanation_says_yes_or_no_and_why(routes: Routes) -> None:

@@ -38,7 +38,7 @@ def test_airflow_accepts_the_plugin() -> None:
 @pytest.fixture
 def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of built files of our choice."""
-    for name in ("FOOTER", "WORKERS"):
+    for name in ("FOOTER", "WORKERS", "ACCESS", "MY_ACCESS"):
         path = tmp_path / getattr(bundle, name).path.name
         path.write_text("built")
         monkeypatch.setattr(bundle, name, replace(getattr(bundle, name), path=path))
@@ -51,6 +51,27 @@ def test_the_footer_stands_on_every_page_and_the_workers_in_the_menu(built: Path
     assert (footer["name"], footer["destination"]) == ("OrreryFooter", "base")
     # The name is what the menu says, and where Airflow looks for the component.
     assert (workers["name"], workers["destination"], workers["url_route"]) == ("Workers", "nav", "workers")
+
+
+def test_the_pages_of_access_are_there_where_the_manager_is(
+    built: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__CORE__AUTH_MANAGER", "orrery.auth.manager.OrreryAuthManager")
+
+    *_, access, mine = OrreryPlugin().react_apps
+
+    assert (access["name"], access["destination"], access["url_route"]) == ("Access", "nav", "access")
+    # Airflow shows 'admin' only to whoever may use one of its own entries there.
+    assert "category" not in access
+    assert (mine["name"], mine["category"], mine["url_route"]) == ("My access", "user", "my-access")
+    assert access["bundle_url"] == mine["bundle_url"]
+
+
+def test_the_named_manager_is_the_one_that_there_is() -> None:
+    from orrery.auth.manager import OrreryAuthManager
+    from orrery.ui import plugin
+
+    assert f"{OrreryAuthManager.__module__}.{OrreryAuthManager.__name__}" == plugin._AUTH_MANAGER
 
 
 def test_each_file_is_offered_under_an_address_that_changes_with_its_content(built: Path) -> None:
