@@ -8,7 +8,6 @@ A, a process per task; B, all tasks in one warm process. docs/performance.md tel
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import shutil
@@ -28,6 +27,7 @@ if not __package__:  # run as a file: the package `benchmarks` is found from the
 
 from benchmarks.lab import facts, figures, machine, measures, report
 from benchmarks.lab.contest import SIDES, Contest
+from benchmarks.lab.environments import PEERS, environment
 from benchmarks.lab.errors import BenchError
 from benchmarks.lab.figures import Observation
 from benchmarks.lab.server import Server
@@ -39,10 +39,7 @@ from orrery.local import ports
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-PEERS = Path(__file__).parent / "peers"
-ENVIRONMENTS = Path(__file__).parents[1] / ".cache" / "peers"
 _LIMIT_SECONDS = 1800
-UV = Path(sys.executable).with_name("uv")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,30 +77,6 @@ AIRFLOW_MEASURES = {
     "heavy": measures.heavy,
     "fan-out": measures.fanout,
 }
-
-
-def environment(package: str) -> Path:
-    """Return the interpreter of a peer's environment, made from its lock when there is none.
-
-    Raises:
-        BenchError: it cannot be installed.
-    """
-    lock = PEERS / f"{package}.txt"
-    digest = hashlib.sha256(lock.read_bytes()).hexdigest()[:10]
-    folder = ENVIRONMENTS / f"{package}-{digest}"
-    python = folder / "bin" / "python"
-    if not (folder / ".complete").exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        install = ("pip", "install", "--compile-bytecode", "--no-deps", "--require-hashes")
-        for arguments in (
-            ("venv", "--python", sys.executable, folder),
-            (*install, "--python", python, "-r", lock),
-        ):
-            ended = subprocess.run([UV, *arguments], check=False, capture_output=True, text=True)
-            if ended.returncode:
-                raise BenchError(f"{package} cannot be installed: {ended.stderr.strip()[-500:]}")
-        (folder / ".complete").touch()
-    return python
 
 
 def measure(peer: Peer, folder: Path, number: int) -> Iterator[Observation]:
