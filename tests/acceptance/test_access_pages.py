@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import httpx
 import pytest
+from tests import oidc_server
 
 from orrery.local import ports
 
@@ -125,9 +126,10 @@ PEOPLE = [
 
 @dataclass(frozen=True)
 class Site:
-    """A deployment of our own: its address, a client of its admin, its logs."""
+    """A deployment of our own: its address, its identity provider's, a client of its admin, its logs."""
 
     url: str
+    provider: str
     admin: httpx.Client
     logs: Path
 
@@ -137,14 +139,28 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, cli: Cli) -> Iterator[Site]:
+def provider() -> Iterator[str]:
+    """An identity provider that knows the same people by other names; their roles are its groups."""
+    claims = [
+        {"sub": f"sso-{each.name}", "preferred_username": f"{each.name}-there", "groups": [each.role]}
+        for each in PEOPLE
+    ]
+    with oidc_server.serve(claims) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, cli: Cli, provider: str) -> Iterator[Site]:
     project = tmp_path_factory.mktemp("access") / "project"
     (project / "dags").mkdir(parents=True)
     (project / "dags" / "hello.py").write_text(
         "from airflow.sdk import dag, task\n\n\n@dag\ndef hello():\n"
         "    @task\n    def greet():\n        print('hello')\n\n    greet()\n\n\nhello()\n"
     )
-    (project / "orrery.yaml").write_text("name: access\nruntime: 17.0.0\nauth:\n  manager: orrery\n")
+    (project / "orrery.yaml").write_text(
+        "name: access\nruntime: 17.0.0\nauth:\n  providers:\n"
+        f"    - {{id: company, title: Sign in with Example, issuer: '{provider}', client_id: airflow}}\n"
+    )
     started = cli(project, "up", "--detach", "--port", str(ports.free_port()), timeout=600)
     try:
         assert started.code == 0, started.err
@@ -161,7 +177,9 @@ def site(tmp_path_factory: pytest.TempPathFactory, cli: Cli) -> Iterator[Site]:
                 ).raise_for_status()
                 binding = {"user": each.name, "role": each.role, "scope": each.scope}
                 client.post(f"{ACCESS}/bindings", json=binding).raise_for_status()
-            yield Site(url, client, project / ".orrery" / "logs")
+                of_group = {"group": f"company:{each.role}", "role": each.role, "scope": each.scope}
+                client.post(f"{ACCESS}/bindings", json=of_group).raise_for_status()
+            yield Site(url, provider, client, project / ".orrery" / "logs")
     finally:
         stopped = cli(project, "down")
         assert stopped.code == 0, stopped.err
@@ -261,6 +279,60 @@ def test_each_role_sees_what_it_may(
     assert buttons == person.buttons
     assert (person.scope or "default") in roles
     assert complaints == []
+
+
+@pytest.mark.parametrize("person", PEOPLE, ids=lambda person: person.role)
+def test_each_role_signs_in_at_the_identity_provider(
+    browser: Browser, site: Site, photograph: Any, person: Person, complaints: list[str]
+) -> None:
+    context = browser.new_context(viewport={"width": 1280, "height": 760})
+    context.set_default_timeout(60_000)
+    page = context.new_page()
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(f"{site.url}/auth/login?next={site.url}/plugin/access")
+    page.get_by_role("link", name="Sign in with Example").click()
+    page.get_by_role("button", name=f"sso-{person.name}").click()
+    page.get_by_role("heading", name="Access", exact=True).wait_for()
+    page.wait_for_load_state("networkidle")
+    photograph(page, f"sso-{person.role}")
+    tabs = page.get_by_role("tab").all_inner_texts()
+    menu = entries(page, "Browse") | entries(page, "Admin")
+    my_access(page, site)
+    roles = page.get_by_role("table", name="My roles").inner_text()
+    page.goto(f"{site.url}/auth/logout")
+    page.wait_for_url(f"{site.provider}/**")
+    context.close()
+
+    assert tabs == person.tabs
+    assert menu == person.menu
+    assert f"company:{person.role}" in roles
+    assert complaints == []
+
+
+def test_the_login_page_says_what_is_wrong_in_light_and_dark(
+    browser: Browser, site: Site, photograph: Any
+) -> None:
+    for scheme, width in (("light", 1280), ("dark", 360)):
+        context = browser.new_context(
+            color_scheme=scheme,  # type: ignore[arg-type] # one of two
+            viewport={"width": width, "height": 760},
+            java_script_enabled=False,
+        )
+        page = context.new_page()
+        page.goto(f"{site.url}/auth/login")
+        photograph(page, f"login-{scheme}")
+        page.locator("[name=username]").fill("nobody")
+        page.locator("[name=password]").fill("wrong")
+        page.locator("[name=password]").press("Enter")
+        page.get_by_role("alert").wait_for()
+        photograph(page, f"login-{scheme}-wrong")
+        assert page.get_by_role("alert").inner_text() == "Name and password do not fit."
+        assert page.locator("[name=username]").input_value() == "nobody"
+        assert page.locator("[name=password]").input_value() == ""
+        # Nobody has to scroll sideways, and the provider is offered still.
+        assert page.locator("main").bounding_box()["width"] <= width  # type: ignore[index]
+        assert page.get_by_role("link", name="Sign in with Example").is_visible()
+        context.close()
 
 
 def test_who_sees_nothing_of_access_is_led_to_their_own(enter: SignIn, site: Site) -> None:

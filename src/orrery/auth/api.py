@@ -341,10 +341,9 @@ def teams(by: By) -> dict[str, Any]:
 def create_team(by: By, body: NewTeam) -> dict[str, Any]:
     """Create a team."""
     with change(by.manager, by.user) as made:
-        team_id = made.create_team(body.name, body.description)
-    if body.members or body.groups:
-        with change(by.manager, by.user) as made:
-            made.update_team(team_id, members=body.members, groups=body.groups)
+        team_id = made.create_team(
+            body.name, body.description, members=body.members or (), groups=body.groups or ()
+        )
     return _team(by.policy.teams[team_id], by.policy)
 
 

@@ -41,8 +41,12 @@ def create_owner(place: Place, *, username: str, email: str | None, password: st
     """Make an owner of the organization where there is none, and return its id; None where there is one.
 
     API servers may do so at the same time: one of them does.
+
+    Raises:
+        InputError: the name is that of a service account.
     """
     now = datetime.now(UTC)
+    username = username.strip().lower()
     kept = passwords.hashed(password)
     with create_session(scoped=False) as session:
         store.lock_policy(session)
@@ -50,6 +54,11 @@ def create_owner(place: Place, *, username: str, email: str | None, password: st
         if policy.owners:
             return None
         account = policy.find(username)
+        if account is not None and account.kind is not PrincipalKind.USER:
+            raise InputError(
+                f"'{username}' is a service account: it cannot own the organization.",
+                hint="Choose another name: orrery auth bootstrap --username NAME",
+            )
         user_id = account.id if account else None
         if user_id is None:
             user_id = store.create_account(

@@ -213,14 +213,22 @@ class Change:
             raise UnknownError(f"There is no team '{name}'.")
         return found
 
-    def create_team(self, name: str, description: str = "") -> str:
-        """Create a team without members, and return its id."""
+    def create_team(
+        self,
+        name: str,
+        description: str = "",
+        *,
+        members: Iterable[str] = (),
+        groups: Iterable[str] = (),
+    ) -> str:
+        """Create a team, which has no role yet, and return its id."""
         if not _NAME.fullmatch(name):
             raise MalformedError("A team's name has up to 100 letters, digits, spaces and . _ -")
         if self.policy.find_team(name) is not None:
             raise ChangeError(f"There is a team '{name}' already.")
         team_id = store.create_team(self.session, name=name, description=description, now=self.now)
         self._note("team.created", name)
+        self._fill(team_id, name, members=members or None, groups=groups or None)
         return team_id
 
     def update_team(
@@ -235,15 +243,20 @@ class Change:
         for binding in self.policy.bindings:
             if binding.principal_kind is PrincipalKind.TEAM and binding.principal == team.id:
                 self._require_mine(self.policy.roles.get(binding.role), binding.scope)
+        self._fill(team.id, team.name, members=members, groups=groups)
+
+    def _fill(
+        self, team_id: str, name: str, *, members: Iterable[str] | None, groups: Iterable[str] | None
+    ) -> None:
         if members is not None:
             accounts = [self.account(each) for each in members]
-            store.set_members(self.session, team.id, (account.id for account in accounts))
+            store.set_members(self.session, team_id, (account.id for account in accounts))
             names = sorted(account.username for account in accounts)
-            self._note("team.members", team.name, members=names)
+            self._note("team.members", name, members=names)
         if groups is not None:
             wanted = sorted({group.strip()[:250] for group in groups if group.strip()})
-            store.set_team_groups(self.session, team.id, wanted)
-            self._note("team.groups", team.name, groups=wanted)
+            store.set_team_groups(self.session, team_id, wanted)
+            self._note("team.groups", name, groups=wanted)
 
     def delete_team(self, name: str) -> None:
         """Remove a team and its bindings."""

@@ -165,10 +165,14 @@ class Policy:
 
     def token_grant(self, token: Token) -> Grant | None:
         """Return to what a token is limited beside what its owner may; None: to nothing else."""
-        if token.role is None or token.scope is None:
+        if token.role is None and token.scope is None:
             return None
-        role = self.roles.get(token.role) or Role(token.role, token.role, (token.scope.kind,), frozenset())
-        binding = Binding(token.id, PrincipalKind.SERVICE_ACCOUNT, token.owner_id, token.role, token.scope)
+        # What only half says to what it is limited may do nothing.
+        scope = token.scope or Scope(ScopeKind.DEPLOYMENT, self.place.deployment)
+        name = token.role or "nothing"
+        role = self.roles.get(name) if token.role and token.scope else None
+        role = role or Role(name, name, (scope.kind,), frozenset())
+        binding = Binding(token.id, PrincipalKind.SERVICE_ACCOUNT, token.owner_id, name, scope)
         return Grant(binding, role, f"token {token.name}")
 
     @property

@@ -6,9 +6,10 @@ changes something writes the audit in the same transaction.
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from uuid import uuid4
 
 import sqlalchemy as sa
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from orrery.auth.roles import Place, Role
 
+log = logging.getLogger(__name__)
 
 # -- reading ------------------------------------------------------------------------------------
 
@@ -75,7 +77,7 @@ def load_policy_here(session: Session, place: Place) -> Policy:
     return Policy(
         version=version,
         place=place,
-        accounts={row.id: _account(row) for row in session.execute(sa.select(t.users))},
+        accounts={row.id: _account(row) for row in _readable(session.execute(sa.select(t.users)))},
         teams={
             row.id: Team(
                 id=row.id,
@@ -88,12 +90,34 @@ def load_policy_here(session: Session, place: Place) -> Policy:
         },
         roles={**{role.name: role for role in custom if role is not None}, **BUILT_IN},
         bindings=tuple(
-            _binding(row) for row in session.execute(sa.select(t.bindings).order_by(t.bindings.c.created_at))
+            _binding(row)
+            for row in _readable(session.execute(sa.select(t.bindings).order_by(t.bindings.c.created_at)))
         ),
-        tokens={row.id: _token(row) for row in session.execute(sa.select(t.tokens))},
+        tokens={row.id: _token(row) for row in _readable(session.execute(sa.select(t.tokens)))},
         groups={user_id: frozenset(names) for user_id, names in groups.items()},
         revoked=frozenset(session.execute(sa.select(t.revocations.c.id)).scalars()),
     )
+
+
+#: What the columns of kinds may hold.
+_KINDS: Final = {
+    "kind": frozenset(PrincipalKind),
+    "principal_kind": frozenset(PrincipalKind),
+    "scope_kind": frozenset({None, *ScopeKind}),
+}
+
+
+def _readable(rows: Iterable[Any]) -> Iterable[Any]:
+    """Leave out rows of a kind that this release does not know: beside a newer one they give nothing here.
+
+    They must not keep the others from being read, or nobody's rights could be taken any more.
+    """
+    for row in rows:
+        values = row._mapping
+        if all(values[name] in kinds for name, kinds in _KINDS.items() if name in values):
+            yield row
+        else:
+            log.warning("A row of access is of a kind that this release does not know: %s", values["id"])
 
 
 def load_dags(session: Session) -> DagIndex:

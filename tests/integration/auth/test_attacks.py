@@ -351,3 +351,55 @@ def test_refused_writes_are_in_the_audit(
     airflow_app.state.auth_manager.recorder.drain()
     found = as_owner.get(f"{ACCESS}/audit", params={"event": "denied", "actor": "workspace-member-workspace"})
     assert "variable.delete" in {each["detail"]["permission"] for each in found.json()["events"]}
+
+
+def test_a_team_is_made_with_its_members_or_not_at_all(as_owner: Any) -> None:
+    name = f"team-{uuid4().hex[:8]}"
+    body = {"name": name, "members": ["nobody-of-that-name"]}
+    assert as_owner.post(f"{ACCESS}/teams", json=body).status_code == 404
+    assert name not in {each["name"] for each in as_owner.get(f"{ACCESS}/teams").json()["teams"]}
+
+
+def test_rows_of_a_newer_release_give_nothing_and_stop_nothing(as_owner: Any, airflow_app: Any) -> None:
+    from airflow.utils.session import create_session
+
+    from orrery.database import access_tables as t
+
+    name = new_user(as_owner)
+    cache = airflow_app.state.auth_manager.cache
+    account = cache.refresh().find(name)
+    row = {
+        "id": uuid4().hex,
+        "principal_kind": "planet",
+        "principal": account.id,
+        "role": "organization-owner",
+        "scope_kind": "galaxy",
+        "scope_name": "default",
+        "created_by": "a newer release",
+        "created_at": datetime.now(UTC),
+    }
+    with create_session(scoped=False) as session:
+        session.execute(sa.insert(t.bindings).values(row))
+    try:
+        assert row["id"] not in {binding.id for binding in cache.refresh().bindings}
+        # And what is changed from then on acts.
+        new_user(as_owner, "workspace-member")
+    finally:
+        with create_session(scoped=False) as session:
+            session.execute(sa.delete(t.bindings).where(t.bindings.c.id == row["id"]))
+
+
+def test_a_token_of_which_half_a_limit_is_known_may_do_nothing(client: Any, as_owner: Any) -> None:
+    from airflow.utils.session import create_session
+
+    from orrery.database import access_tables as t
+
+    body = {"name": "half", "role": "dag-viewer", "scope": f"dag:{people.OWN}", "days": 1}
+    made = as_owner.post(f"{ACCESS}/tokens", json=body).json()
+    head = bearer(made["token"])
+    assert client.get(f"/api/v2/dags/{people.OWN}", headers=head).status_code == 200
+    with create_session(scoped=False) as session:
+        session.execute(sa.update(t.tokens).where(t.tokens.c.id == made["id"]).values(scope_name=None))
+    as_owner.post(f"{ACCESS}/teams", json={"name": f"team-{uuid4().hex[:8]}"})  # so that it is read anew
+    assert client.get(f"/api/v2/dags/{people.OWN}", headers=head).status_code == 403
+    assert client.get("/api/v2/variables", headers=head).status_code == 403

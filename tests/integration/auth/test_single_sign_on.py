@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import socket
-import subprocess
-import sys
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -14,6 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
+from tests import oidc_server
 from tests.integration.auth import identity_provider
 from tests.integration.auth.conftest import OWNER, PASSWORD
 
@@ -136,27 +133,11 @@ def signed_in(deployment: Deployment, idp: IdentityProvider, **claims: Any) -> t
 
 @pytest.fixture(scope="module")
 def real_provider() -> Iterator[str]:
-    """A provider that others wrote, as a process of its own."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    person = {"sub": "grace", "preferred_username": "Grace.Hopper", "groups": ["admirals"]}
-    command = [sys.executable, "-m", "oidc_provider_mock", "--port", str(port), "--require-nonce", "true"]
-    with subprocess.Popen(
-        [*command, "--user-claims", json.dumps(person)], stderr=subprocess.DEVNULL
-    ) as process:
-        url = f"http://127.0.0.1:{port}"
-        try:
-            for _ in range(300):
-                try:
-                    httpx.get(f"{url}/.well-known/openid-configuration", trust_env=False)
-                    break
-                except httpx.HTTPError:
-                    assert process.poll() is None
-                    time.sleep(0.1)
-            yield url
-        finally:
-            process.terminate()
+    """A provider that others wrote."""
+    with oidc_server.serve(
+        [{"sub": "grace", "preferred_username": "Grace.Hopper", "groups": ["admirals"]}]
+    ) as url:
+        yield url
 
 
 def test_a_real_provider_signs_somebody_in(deploy: Deploy, real_provider: str) -> None:

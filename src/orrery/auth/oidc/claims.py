@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hmac
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +25,8 @@ ALGORITHMS: Final = (
     *("ES256", "ES384", "ES512", "EdDSA", "Ed25519"),
 )
 _LONGEST: Final = 250
+#: User names are of what stands on every keyboard: none looks like another.
+_NOT_IN_NAMES: Final = re.compile(r"[^a-z0-9._@+-]+")
 
 
 class ClaimError(Exception):
@@ -107,7 +110,7 @@ def identity_of(claims: Mapping[str, Any], provider: Provider) -> Identity:
     listed = groups if isinstance(groups, list) else [groups]
     return Identity(
         subject=subject,
-        username=name.lower(),
+        username=_NOT_IN_NAMES.sub("-", name.lower()).strip("-")[:100] or subject[:100],
         email=email.lower() if email else None,
         # Some say it as a text.
         is_email_verified=claims.get("email_verified") in (True, "true"),
