@@ -11,7 +11,7 @@ CA_BUNDLE := $(if $(wildcard /usr/local/share/ca-certificates/*.crt),--ca-bundle
 # They fork the test process and measure it: it must be small, and have done nothing else.
 FORKING := tests/integration/worker/test_cells.py tests/integration/worker/test_namespaces.py
 
-.PHONY: help setup up down test differential lint types layers unit contract integration acceptance frontend format lock catalogue bench bench-peers wheel image image-proof clean
+.PHONY: help setup up down test differential lint types layers unit contract integration acceptance frontend format lock catalogue bench bench-peers bench-auth wheel image image-proof clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,6 +79,9 @@ bench: setup  ## Measure beside stock Airflow, in the same run: hours (ROUNDS=5,
 
 bench-peers: setup  ## The same tasks on Prefect, Dagster and DBOS too (ROUNDS=5; downloads them)
 	@$(BIN)/python benchmarks/peers.py --rounds $(ROUNDS)
+
+bench-auth: setup  ## Authorised requests with our auth manager, the simple one and FAB (ROUNDS=5; downloads FAB)
+	@$(BIN)/python benchmarks/auth.py --rounds $(ROUNDS)
 
 wheel: setup  ## Build dist/*.whl
 	@$(BIN)/python -m hatchling build -t wheel

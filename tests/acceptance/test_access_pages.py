@@ -159,8 +159,10 @@ def site(tmp_path_factory: pytest.TempPathFactory, cli: Cli, provider: str) -> I
     )
     (project / "orrery.yaml").write_text(
         "name: access\nruntime: 17.0.0\nauth:\n  providers:\n"
-        f"    - {{id: company, title: Sign in with Example, issuer: '{provider}', client_id: airflow}}\n"
+        f"    - {{id: company, title: Sign in with Example, issuer: '{provider}', client_id: airflow,"
+        " client_secret_file: secret}\n"
     )
+    (project / "secret").write_text("any one will do")
     started = cli(project, "up", "--detach", "--port", str(ports.free_port()), timeout=600)
     try:
         assert started.code == 0, started.err

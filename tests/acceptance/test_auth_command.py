@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +28,7 @@ def test_access_is_managed_from_the_command_line(cli: Cli, project: Path, free_p
     _people_roles_and_explanations(cli, project, url)
     _somebody_is_invited(cli, project, url)
     _a_file_is_applied_once(cli, project)
+    _airflowctl_works_with_an_api_token(cli, project, url)
 
 
 def _people_roles_and_explanations(cli: Cli, project: Path, url: str) -> None:
@@ -83,6 +87,30 @@ def _somebody_is_invited(cli: Cli, project: Path, url: str) -> None:
     assert [each["email"] for each in invitations("list")] == ["joan@example.org"]
     refused = cli(project, "auth", "invitations", "withdraw", other["id"])
     assert (refused.code, "no such invitation" in refused.err) == (2, True)
+
+
+def _airflowctl_works_with_an_api_token(cli: Cli, project: Path, url: str) -> None:
+    made = cli(project, "auth", "tokens", "create", "--name", "airflowctl", "-o", "json").json()
+    environment = {
+        "PATH": os.environ["PATH"],
+        "AIRFLOW_HOME": str(project.parent / "airflowctl"),
+        "AIRFLOW_CLI_TOKEN": made["token"],
+    }
+
+    def airflowctl(*arguments: str) -> subprocess.CompletedProcess[str]:
+        program = Path(sys.executable).with_name("airflowctl")
+        return subprocess.run(
+            [program, *arguments], env=environment, capture_output=True, text=True, check=False, timeout=120
+        )
+
+    signed_in = airflowctl("auth", "login", "--skip-keyring", "--api-url", url)
+    assert signed_in.returncode == 0, signed_in.stdout + signed_in.stderr
+    listed = airflowctl("dags", "list", "-o", "json")
+    assert "hello" in listed.stdout, listed.stdout + listed.stderr
+    assert cli(project, "auth", "tokens", "revoke", made["id"]).code == 0
+    refused = airflowctl("dags", "list", "-o", "json")
+    assert "hello" not in refused.stdout
+    assert refused.returncode != 0
 
 
 def _a_file_is_applied_once(cli: Cli, project: Path) -> None:

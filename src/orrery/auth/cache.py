@@ -1,8 +1,8 @@
 """The policy and the index of Dags in the memory of this process, at most two seconds old.
 
-One thread listens for PostgreSQL's notifications and looks every second in any case: where a connection pool
-drops notifications, or a notification was missed, a change acts as soon as the next look. Nothing in a
-request's path asks the database.
+One thread listens for PostgreSQL's notifications. Where they are known not to arrive, such as behind a
+connection pool, it looks every second; where they do, now and then in any case. Nothing in a request's path
+asks the database.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 POLL_SECONDS: Final = 1.0
+#: Between two looks while notifications arrive and nobody asks for Dags: a safety net.
+_QUIET_SECONDS: Final = 10.0
 #: How often the thread reads the Dags while somebody asks for them.
 _DAGS_SECONDS: Final = 2.0
 #: A server that has not seen the database for so long must not decide by what it remembers.
@@ -139,9 +141,12 @@ class PolicyCache:
                 if listener is None:
                     self._stopped.wait(POLL_SECONDS)
                 else:
-                    select.select([listener], [], [], POLL_SECONDS)
+                    is_quiet = listener.is_listening and not self._dags_asked
+                    select.select([listener], [], [], _QUIET_SECONDS if is_quiet else POLL_SECONDS)
                     listener.drain()
                     listener.take()
+                if self._stopped.is_set():
+                    break
                 try:
                     self.refresh()
                     if self._dags_asked and self._clock() - self._dags_at >= _DAGS_SECONDS:

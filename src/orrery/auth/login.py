@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from html import escape
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from airflow.api_fastapi.app import get_cookie_path
 from airflow.api_fastapi.auth.managers.base_auth_manager import COOKIE_NAME_JWT_TOKEN
@@ -202,6 +202,8 @@ def _pages(manager: OrreryAuthManager) -> APIRouter:
             for each in ways.listed()
         )
         where = str(conf.get("api", "instance_name", fallback="")) or manager.settings.place.deployment
+        if request.query_params.get("signed_out") and not complaint:
+            where = f"{where}: you are signed out."
         form = _FORM.format(
             action=escape(f"login{suffix}"), username=escape(username), focus="" if username else " autofocus"
         )
@@ -232,14 +234,17 @@ def _pages(manager: OrreryAuthManager) -> APIRouter:
             )
             refused.headers.update(error.headers or {})
             return refused
-        response = RedirectResponse(next_page(request, next), status_code=303)
+        # Without a host: the cookie is of the name that the browser used, and a form leads nowhere else.
+        there = urlsplit(next_page(request, next))
+        here = urlunsplit(("", "", "/" + there.path.lstrip("/\\"), there.query, there.fragment))
+        response = RedirectResponse(here, status_code=303)
         start_session(manager, request, response, account)
         return response
 
     def log_out(request: Request) -> Response:
         """Sign out here, and at the identity provider that the session came from; show the login page."""
         there = ways.sign_out_address(request.cookies.get(COOKIE_NAME_JWT_TOKEN))
-        response = RedirectResponse(there or manager.get_url_login(), status_code=303)
+        response = RedirectResponse(there or f"{manager.get_url_login()}?signed_out=true", status_code=303)
         end_session(manager, request, response)
         return response
 

@@ -34,13 +34,16 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 #: What people are told. Why it was, the log says.
-_AWAY: Final = "{title} cannot be reached. Try again in a minute, or sign in with a password."
+_AWAY: Final = "The identity provider cannot be reached. Try again in a minute, or sign in with a password."
 _WRONG: Final = (
-    "{title} answered something that this deployment cannot accept. An administrator finds why in its log."
+    "The identity provider answered something that this deployment cannot accept."
+    " An administrator finds why in the log of the api-server."
 )
 _OVER: Final = "This sign-in is over, or was begun in another browser. Please try again."
-_REFUSED: Final = "{title} did not sign you in."
-_UNKNOWN: Final = "{title} knows you, but you have no access to this deployment. Ask an administrator."
+_REFUSED: Final = "The identity provider did not sign you in."
+_UNKNOWN: Final = (
+    "The identity provider knows you, but you have no access to this deployment. Ask an administrator."
+)
 _STRANGER: Final = "There is no such identity provider here."
 
 
@@ -88,7 +91,7 @@ class Ways:
         """
         if self.base_url is None:
             why = "[api] base_url is no address that starts with https:// (http:// on loopback only)"
-            raise SignInError(why, _WRONG.format(title=provider.title), 503)
+            raise SignInError(why, _WRONG, 503)
         return f"{self.base_url}/auth/oidc/{provider.id}/callback"
 
     def sign_out_address(self, cookie: str | None) -> str | None:
@@ -161,7 +164,7 @@ def router(
             try:
                 address = flows.address(flow, directory.provider, directory.metadata(), redirect_uri)
             except ProviderError as error:
-                raise _failed(directory.provider, error) from error
+                raise _failed(error) from error
         except SignInError as error:
             return _refused(request, provider, error, login_page)
         response = RedirectResponse(address, status_code=303)
@@ -207,15 +210,15 @@ def _directory(ways: Ways, provider: str) -> Directory:
 
 def _check_answer(directory: Directory, request: Request, code: str) -> None:
     """Check what a provider sends back: that it is this one (RFC 9207), and that it is a code."""
-    title, known = directory.provider.title, directory.known
+    known = directory.known
     iss, error = request.query_params.get("iss"), request.query_params.get("error")
     if iss is not None and iss != directory.provider.issuer:
-        raise SignInError(f"it came from '{iss[:200]}'", _WRONG.format(title=title), 403)
+        raise SignInError(f"it came from '{iss[:200]}'", _WRONG, 403)
     if iss is None and known is not None and known.says_issuer:
-        raise SignInError("it does not say its issuer", _WRONG.format(title=title), 403)
+        raise SignInError("it does not say its issuer", _WRONG, 403)
     if error is not None or not code:
         why = f"the provider said '{(error or 'no code')[:100]}'"
-        raise SignInError(why, _REFUSED.format(title=title), 403)
+        raise SignInError(why, _REFUSED, 403)
 
 
 def _flow(request: Request, provider: str, state: str) -> Flow:
@@ -244,16 +247,16 @@ def _account(manager: OrreryAuthManager, ways: Ways, directory: Directory, flow:
             )
         return account_of(provider, identity, place=manager.settings.place, address=requests.address())
     except ProviderError as error:
-        raise _failed(provider, error) from error
+        raise _failed(error) from error
     except ClaimError as error:
-        raise SignInError(f"its ID token: {error}", _WRONG.format(title=provider.title), 403) from error
+        raise SignInError(f"its ID token: {error}", _WRONG, 403) from error
     except NotWelcomeError as error:
-        raise SignInError(str(error), _UNKNOWN.format(title=provider.title), 403) from error
+        raise SignInError(str(error), _UNKNOWN, 403) from error
 
 
-def _failed(provider: Provider, error: ProviderError) -> SignInError:
+def _failed(error: ProviderError) -> SignInError:
     is_away = error.state is State.UNREACHABLE
-    told = (_AWAY if is_away else _WRONG).format(title=provider.title)
+    told = _AWAY if is_away else _WRONG
     return SignInError(str(error), told, 503 if is_away else 502)
 
 
