@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _USERNAME: Final = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,99}")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}")
 _ROLE: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
-_EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 LONGEST_TOKEN_DAYS: Final = 3650
 INVITATION: Final = timedelta(days=7)
 
@@ -131,7 +131,7 @@ class Change:
         if not _USERNAME.fullmatch(name):
             raise MalformedError("A user name has up to 100 letters, digits and . _ @ + -")
         address = email.strip().lower() if email else None
-        if address and not _EMAIL.fullmatch(address):
+        if address and not EMAIL.fullmatch(address):
             raise MalformedError(f"'{email}' is no e-mail address.")
         for taken in filter(None, (name, address)):
             if self.policy.find(taken) is not None:
@@ -166,7 +166,7 @@ class Change:
             values["full_name"] = full_name[:250]
         if email is not None:
             address = email.strip().lower()
-            if not _EMAIL.fullmatch(address):
+            if not EMAIL.fullmatch(address):
                 raise MalformedError(f"'{email}' is no e-mail address.")
             if (other := self.policy.find(address)) is not None and other.id != account.id:
                 raise ChangeError(f"There is a user '{address}' already.")
@@ -398,7 +398,7 @@ class Change:
     def invite(self, *, email: str, role: str | None, scope: Scope | None) -> tuple[str, tokens.NewToken]:
         """Invite somebody, with a role to begin with; return the invitation's id and its secret."""
         address = email.strip().lower()
-        if not _EMAIL.fullmatch(address):
+        if not EMAIL.fullmatch(address):
             raise MalformedError(f"'{email}' is no e-mail address.")
         if self.policy.find(address) is not None:
             raise ChangeError(f"There is a user '{address}' already.")

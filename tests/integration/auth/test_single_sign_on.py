@@ -319,6 +319,39 @@ def test_a_mixed_up_provider_is_noticed(deploy: Deploy, idp: IdentityProvider) -
         assert ended(browser, asked, other.code(asked), provider="partner", iss=other.url).status_code == 303
 
 
+def test_what_anybody_can_send_does_not_fill_the_audit(deploy: Deploy, idp: IdentityProvider) -> None:
+    idp.is_away = True
+    deployment = deploy(idp.url)
+    browser = deployment.browser()
+    before = deployment.audited("sign-in.failed")
+    assert browser.get("/auth/oidc/nobody/login").status_code == 404
+    assert browser.get("/auth/oidc/company/login").status_code == 503
+    assert browser.get("/auth/oidc/company/callback?code=x&state=y").status_code == 403
+    assert deployment.audited("sign-in.failed") == before
+
+
+def test_failures_from_one_address_are_limited_and_successes_are_not(
+    deploy: Deploy, idp: IdentityProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.utils.session import create_session
+
+    from orrery.auth import store
+
+    monkeypatch.setattr("orrery.auth.oidc.routes.MOST_OF_ADDRESS", 2)
+    with create_session(scoped=False) as session:
+        store.forget_attempts(session, ["oidc:testclient"])
+    deployment = deploy(idp.url)
+    try:
+        for _ in range(4):
+            assert signed_in(deployment, idp)[1].status_code == 303
+        for status in (403, 403, 429):
+            assert signed_in(deployment, idp, nonce="of another")[1].status_code == status
+        assert signed_in(deployment, idp)[1].status_code == 429
+    finally:
+        with create_session(scoped=False) as session:
+            store.forget_attempts(session, ["oidc:testclient"])
+
+
 def test_it_leads_nowhere_else(deploy: Deploy, idp: IdentityProvider) -> None:
     deployment = deploy(idp.url)
     for wanted in ("https://evil.example/", "//evil.example", "javascript:alert(1)", "/\\evil.example"):

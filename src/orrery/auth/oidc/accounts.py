@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from airflow.utils.session import create_session
 
 from orrery.auth import store
+from orrery.auth.changes import EMAIL
 from orrery.auth.roles import PrincipalKind
 
 if TYPE_CHECKING:
@@ -90,7 +91,8 @@ def _created(
 ) -> tuple[str, str]:
     if not provider.create_users:
         raise NotWelcomeError("there is no account for them, and the provider makes none (create_users)")
-    taken = {each.email for each in policy.accounts.values()}
+    is_proven = identity.is_email_verified and EMAIL.fullmatch(identity.email or "")
+    email = identity.email if is_proven else None
     # A name of here is nobody's there: 'admin' of a provider gets another one.
     wished = (
         identity.username,
@@ -106,7 +108,7 @@ def _created(
         kind=PrincipalKind.USER,
         username=username,
         # An address is what people are found by: only one that is theirs, and nobody else's here.
-        email=identity.email if identity.is_email_verified and identity.email not in taken else None,
+        email=email if email and policy.find(email) is None else None,
         full_name=identity.full_name,
         password_hash=None,
         now=now,

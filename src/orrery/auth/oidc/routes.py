@@ -23,6 +23,7 @@ from orrery.auth.oidc.accounts import NotWelcomeError, account_of
 from orrery.auth.oidc.claims import ClaimError
 from orrery.auth.oidc.directory import Directory, ProviderError, State
 from orrery.auth.provider import is_safe
+from orrery.auth.signin import WINDOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,15 +46,24 @@ _UNKNOWN: Final = (
     "The identity provider knows you, but you have no access to this deployment. Ask an administrator."
 )
 _STRANGER: Final = "There is no such identity provider here."
+_MANY: Final = "Too many sign-ins failed. Try again in a quarter of an hour."
+
+#: Attempts from one address that fail, in the time that passwords have too.
+MOST_OF_ADDRESS: Final = 100
 
 
 class SignInError(Exception):
-    """A sign-in ended badly. `told` is for people, the message for the log and the audit."""
+    """A sign-in ended badly. `told` is for people, the message for the log and the audit.
 
-    def __init__(self, message: str, told: str, status: int) -> None:
+    What anybody can send without having begun a sign-in is not in the audit (`is_known` false): it would
+    grow as fast as they like.
+    """
+
+    def __init__(self, message: str, told: str, status: int, *, is_known: bool = True) -> None:
         super().__init__(message)
         self.told = told
         self.status = status
+        self.is_known = is_known
 
 
 @dataclass(frozen=True)
@@ -91,7 +101,7 @@ class Ways:
         """
         if self.base_url is None:
             why = "[api] base_url is no address that starts with https:// (http:// on loopback only)"
-            raise SignInError(why, _WRONG, 503)
+            raise SignInError(why, _WRONG, 503, is_known=False)
         return f"{self.base_url}/auth/oidc/{provider.id}/callback"
 
     def sign_out_address(self, cookie: str | None) -> str | None:
@@ -164,7 +174,7 @@ def router(
             try:
                 address = flows.address(flow, directory.provider, directory.metadata(), redirect_uri)
             except ProviderError as error:
-                raise _failed(error) from error
+                raise _failed(error, is_known=False) from error
         except SignInError as error:
             return _refused(request, provider, error, login_page)
         response = RedirectResponse(address, status_code=303)
@@ -188,6 +198,8 @@ def router(
             _check_answer(directory, request, code)
             account_id = _account(manager, ways, directory, flow, code)
             account = manager.cache.refresh().accounts[account_id]
+            with create_session(scoped=False) as session:
+                store.take_back_attempt(session, [_key_of_address()])
         except SignInError as failure:
             response = _refused(request, provider, failure, login_page)
         else:
@@ -204,7 +216,7 @@ def router(
 def _directory(ways: Ways, provider: str) -> Directory:
     directory = ways.directories.get(provider)
     if directory is None:
-        raise SignInError("there is no such provider", _STRANGER, 404)
+        raise SignInError("there is no such provider", _STRANGER, 404, is_known=False)
     return directory
 
 
@@ -213,11 +225,11 @@ def _check_answer(directory: Directory, request: Request, code: str) -> None:
     known = directory.known
     iss, error = request.query_params.get("iss"), request.query_params.get("error")
     if iss is not None and iss != directory.provider.issuer:
-        raise SignInError(f"it came from '{iss[:200]}'", _WRONG, 403)
+        raise SignInError(f"it came from {iss[:200]!r}", _WRONG, 403)
     if iss is None and known is not None and known.says_issuer:
         raise SignInError("it does not say its issuer", _WRONG, 403)
     if error is not None or not code:
-        why = f"the provider said '{(error or 'no code')[:100]}'"
+        why = f"the provider said {(error or 'no code')[:100]!r}"
         raise SignInError(why, _REFUSED, 403)
 
 
@@ -227,11 +239,13 @@ def _flow(request: Request, provider: str, state: str) -> Flow:
         request.cookies.get(flows.cookie_of(state)), _secret(), provider=provider, state=state
     )
     if found is None:
-        raise SignInError("this browser has begun no such sign-in", _OVER, 403)
+        raise SignInError("this browser has begun no such sign-in", _OVER, 403, is_known=False)
+    now = datetime.now(UTC)
     with create_session(scoped=False) as session:
-        times, _ = store.count_attempt(
-            session, f"flow:{found.state}", window=timedelta(days=1), now=datetime.now(UTC)
-        )
+        failed, _ = store.count_attempt(session, _key_of_address(), window=WINDOW, now=now)
+        times, _ = store.count_attempt(session, f"flow:{found.state}", window=timedelta(days=1), now=now)
+    if failed > MOST_OF_ADDRESS:
+        raise SignInError("too many failed from there", _MANY, 429, is_known=False)
     if times > 1:
         raise SignInError("its state was used before", _OVER, 403)
     return found
@@ -254,24 +268,25 @@ def _account(manager: OrreryAuthManager, ways: Ways, directory: Directory, flow:
         raise SignInError(str(error), _UNKNOWN, 403) from error
 
 
-def _failed(error: ProviderError) -> SignInError:
+def _failed(error: ProviderError, *, is_known: bool = True) -> SignInError:
     is_away = error.state is State.UNREACHABLE
     told = _AWAY if is_away else _WRONG
-    return SignInError(str(error), told, 503 if is_away else 502)
+    return SignInError(str(error), told, 503 if is_away else 502, is_known=is_known)
 
 
 def _refused(
     request: Request, provider: str, error: SignInError, login_page: Callable[..., Response]
 ) -> Response:
-    log.warning("A sign-in by '%s' failed: %s", provider[:100], error)
-    recorder.write(
-        "sign-in.failed",
-        actor=None,
-        address=requests.address(),
-        provider=provider[:100],
-        why=str(error)[:200],
-    )
+    log.warning("A sign-in by %r failed: %s", provider[:100], error)
+    if error.is_known:
+        recorder.write(
+            "sign-in.failed", actor=None, address=requests.address(), provider=provider, why=str(error)[:200]
+        )
     return login_page(request, complaint=error.told, status=error.status)
+
+
+def _key_of_address() -> str:
+    return f"oidc:{requests.address() or 'unknown'}"
 
 
 def _cookie_path() -> str:
