@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from orrery.image.facts import ImageFacts
 
 _MOST_PACKAGES = 15
+_MOST_DIFFERENCES = 50
 
 
 def _engine_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -172,6 +174,99 @@ def diff(*, before: str, after: str, engine_name: Any, output: Format) -> None:
             ("Kind", "Name", before, after),
             ((change.kind, change.name, change.before or "-", change.after or "-") for change in found),
         )
+
+
+@image.command()
+@click.argument("before")
+@click.argument("after")
+@_engine_option
+@output_option
+def compare(*, before: str, after: str, engine_name: Any, output: Format) -> None:
+    """Compare two images byte for byte: their layers, and the files that differ. Exit 1 if they do."""
+    import tempfile
+    from dataclasses import asdict
+
+    from orrery.image import compare as images
+
+    with tempfile.TemporaryDirectory(prefix="orrery-image-") as folder:
+        found = images.compare(_engine(engine_name), before, after, folder=Path(folder))
+    if output == "json":
+        print_json(asdict(found) | {"are_same": found.are_same})
+    elif found.are_same:
+        click.echo(f"All {len(found.before)} layers are the same.")
+    else:
+        same = sum(old == new for old, new in zip(found.before, found.after, strict=False))
+        click.echo(f"Layers: {len(found.before)} and {len(found.after)}, of which {same} are the same.")
+        rows = found.differences[:_MOST_DIFFERENCES]
+        print_table(("Layer", "File", "Differs in"), ((each.layer, each.path, each.what) for each in rows))
+        if len(found.differences) > len(rows):
+            click.echo(f"And {len(found.differences) - len(rows)} files more: -o json")
+    if not found.are_same:
+        sys.exit(1)
+
+
+@image.command()
+@click.argument("name", metavar="IMAGE")
+@click.option(
+    "--output",
+    "folder",
+    type=click.Path(path_type=Path),
+    default=Path("attestations"),
+    show_default=True,
+    help="The folder to write into.",
+)
+@click.option(
+    "--key",
+    type=click.Path(path_type=Path),
+    default=Path("orrery-image.key"),
+    show_default=True,
+    help="The private key to sign with; made, 0600, where there is none. Its public half goes to FILE.pub.",
+)
+@click.option(
+    "--advisories",
+    type=click.Path(path_type=Path),
+    help="Known vulnerabilities: OSV's archive of PyPI, a folder of its files, or one.",
+)
+@_engine_option
+def attest(*, name: str, folder: Path, key: Path, advisories: Path | None, engine_name: Any) -> None:
+    """Write and sign what stands beside an image: materials, licences, provenance, vulnerabilities."""
+    from orrery.image import advisories as dump
+    from orrery.image import attestation, facts
+
+    engine = _engine(engine_name)
+    known = None if advisories is None else list(dump.read(advisories))
+    made = attestation.attest(engine, facts.inspect(engine, name), folder=folder, key=key, advisories=known)
+    click.echo(f"Written to {made.folder}, signed; whoever verifies needs {made.public_key}.")
+    if made.findings is None:
+        click.echo("Vulnerabilities were not looked up: give --advisories FILE.")
+        return
+    click.echo(f"Vulnerabilities that are known of its Python packages: {len(made.findings)}.")
+    if made.findings:
+        print_table(
+            ("Package", "Version", "Advisory", "Fixed in"),
+            ((each.package, each.version, each.id, each.fixed_in or "-") for each in made.findings),
+        )
+
+
+@image.command()
+@click.argument("name", metavar="IMAGE")
+@click.option(
+    "--attestations",
+    "folder",
+    type=click.Path(path_type=Path),
+    default=Path("attestations"),
+    show_default=True,
+    help="The folder that `attest` has written.",
+)
+@click.option("--key", type=click.Path(path_type=Path), required=True, help="The public key.")
+@_engine_option
+def verify(*, name: str, folder: Path, key: Path, engine_name: Any) -> None:
+    """Check that the attestations are signed by the key, unchanged, and about IMAGE."""
+    from orrery.image import attestation, facts
+
+    found = facts.inspect(_engine(engine_name), name)
+    names = attestation.verify(found.digest, folder=folder, public=key)
+    click.echo(f"{name} is what {key} has signed: {', '.join(names)}.")
 
 
 @image.command()

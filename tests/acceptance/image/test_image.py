@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,8 @@ from orrery.release.locks import lock_path, normalised
 from .conftest import VARIANT, facts
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .conftest import Docker
 
 RELEASE = catalogue.load().release(__version__)
@@ -189,3 +192,27 @@ def test_another_image_is_not_taken_for_a_runtime(docker: Docker, base: str) -> 
     ended = docker.orrery("image", "inspect", "nobody/nothing:1")
     assert ended.returncode == 2
     assert "no image 'nobody/nothing:1'" in ended.stderr
+
+
+def test_what_stands_beside_it_is_signed_and_verified(docker: Docker, runtime: str, tmp_path: Path) -> None:
+    made = docker.orrery("image", "attest", runtime, folder=tmp_path)
+    assert made.returncode == 0, made.stderr
+    assert "not looked up" in made.stdout
+    folder = tmp_path / "attestations"
+    checked = subprocess.run(["sha256sum", "--check", "SHA256SUMS"], cwd=folder, check=False)
+    assert checked.returncode == 0
+    verify = ("image", "verify", runtime, "--key", "orrery-image.key.pub")
+    held = docker.orrery(*verify, folder=tmp_path)
+    assert held.returncode == 0, held.stderr
+    packages = {each["name"] for each in json.loads((folder / "sbom.cdx.json").read_text())["components"]}
+    assert "apache-airflow" in packages
+
+    (folder / "licences.json").write_text("{}")
+    refused = docker.orrery(*verify, folder=tmp_path)
+    assert (refused.returncode, "licences.json is missing, or was changed" in refused.stderr) == (2, True)
+
+
+def test_it_is_the_same_as_itself_byte_for_byte(docker: Docker, runtime: str) -> None:
+    found = docker.orrery("image", "compare", runtime, runtime)
+    assert found.returncode == 0, found.stderr
+    assert "layers are the same" in found.stdout
