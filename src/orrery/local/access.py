@@ -11,6 +11,8 @@ from orrery.local.api import USERNAME, ApiError
 from orrery.local.status import client
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from orrery.local.deployment import LocalDeployment
 
 #: What the routes say of a wish that cannot be: not there, there already, malformed.
@@ -18,27 +20,36 @@ _WRONG: Final = frozenset({400, 404, 409, 422})
 _RECOVERY_SECONDS: Final = 120
 
 
-def call(
-    deployment: LocalDeployment,
-    method: str,
-    path: str,
-    *,
-    body: dict[str, Any] | None = None,
-    query: dict[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Call a route below /orrery/v1/access as the deployment's admin.
+class Access:
+    """The routes below /orrery/v1/access, as the deployment's admin; signed in once for all calls.
 
     Raises:
-        StateError: the deployment does not run, or another auth manager.
-        InputError: what is wished for cannot be; nothing was changed.
-        OrreryError: it was refused, or nothing answers.
+        StateError: the deployment does not run.
     """
-    if not deployment.supervisor.is_running():
-        raise StateError(f"{deployment.name} does not run.", hint="Start it: orrery up")
-    asked = {name: value for name, value in (query or {}).items() if value is not None}
-    with client(deployment.state) as api:
+
+    def __init__(self, deployment: LocalDeployment) -> None:
+        if not deployment.supervisor.is_running():
+            raise StateError(f"{deployment.name} does not run.", hint="Start it: orrery up")
+        self._api = client(deployment.state)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: dict[str, Any] | None = None,
+        query: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Call a route.
+
+        Raises:
+            StateError: the deployment has another auth manager.
+            InputError: what is wished for cannot be; nothing was changed.
+            OrreryError: it was refused, or nothing answers.
+        """
+        asked = {name: value for name, value in (query or {}).items() if value is not None}
         try:
-            return api.call_orrery(method, f"/access{path}", json=body, params=asked)
+            return self._api.call_orrery(method, f"/access{path}", json=body, params=asked)
         except ApiError as error:
             if error.status is None:
                 raise
@@ -49,6 +60,14 @@ def call(
                 ) from error
             kind = InputError if error.status in _WRONG else OrreryError
             raise kind(error.detail, hint=_hint(error)) from error
+
+    def __enter__(self) -> Access:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._api.__exit__(kind, error, trace)
 
 
 def _hint(error: ApiError) -> str | None:

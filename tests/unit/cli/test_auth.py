@@ -152,11 +152,47 @@ def test_what_the_deployment_refuses_has_the_documented_kind(
 
     monkeypatch.setattr(access, "client", lambda _: Refusing())
 
-    with pytest.raises(OrreryError) as error:
-        access.call(Deployment(), "GET", "/users")  # type: ignore[arg-type]
+    with (
+        pytest.raises(OrreryError) as error,
+        access.Access(Deployment()) as opened,  # type: ignore[arg-type]
+    ):
+        opened.call("GET", "/users")
 
     assert type(error.value) is kind
     assert error.value.message == detail
+
+
+def test_a_command_signs_in_once_for_all_of_its_calls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[object] = []
+
+    class Answering:
+        def __init__(self, _: object) -> None:
+            opened.append(self)
+
+        def __enter__(self) -> Answering:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            opened.append("closed")
+
+        def call(self, method: str, path: str, **_: object) -> dict[str, object]:
+            return {"users": [], "teams": [], "roles": [], "bindings": []}
+
+    class Deployment:
+        def launch(self) -> tuple[list[str], dict[str, str]]:
+            return ["python"], {}
+
+    file = tmp_path / "access.yaml"
+    file.write_text("users:\n  - username: ada\n  - username: alan\n")
+    monkeypatch.setattr(access, "Access", Answering)
+    monkeypatch.setattr("orrery.cli.context.local_deployment", lambda **_: Deployment())
+
+    said = CliRunner().invoke(auth, ["apply", str(file)], catch_exceptions=False)
+
+    assert "Changes made: 2." in said.output
+    assert [type(each).__name__ for each in opened] == ["Answering", "str"]
 
 
 def test_without_a_running_deployment_it_says_how_to_start_one(

@@ -15,12 +15,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
-def call(method: str, path: str, **options: Any) -> dict[str, Any]:
-    """Call a route of access of the deployment around this folder."""
-    from orrery.cli.context import local_deployment
-    from orrery.local import access
+#: Where a command's context keeps it.
+_ACCESS = "orrery.access"
 
-    return access.call(local_deployment(quiet=True), method, path, **options)
+
+def call(method: str, path: str, **options: Any) -> dict[str, Any]:
+    """Call a route of access of the deployment around this folder; a command signs in once."""
+    from orrery.cli.context import local_deployment
+    from orrery.local.access import Access
+
+    context = click.get_current_context()
+    if _ACCESS not in context.meta:
+        context.meta[_ACCESS] = context.with_resource(Access(local_deployment(quiet=True)))
+    access: Access = context.meta[_ACCESS]
+    return access.call(method, path, **options)
 
 
 def part(name: str) -> str:
