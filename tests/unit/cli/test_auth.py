@@ -101,6 +101,22 @@ def test_an_invitation_is_withdrawn_by_its_id(routes: Routes) -> None:
     assert routes.asked == [("DELETE", "/invitations/1%2F2", None)]
 
 
+def test_the_whole_audit_is_exported_page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    pages: dict[int | None, dict[str, Any]]
+    pages = {None: {"events": [{"id": 3}, {"id": 2}], "next": 2}, 2: {"events": [{"id": 1}], "next": None}}
+    asked = []
+
+    def call(_: str, path: str, *, query: dict[str, Any]) -> dict[str, Any]:
+        asked.append((path, query["event"], query.get("before")))
+        return pages[query.get("before")]
+
+    monkeypatch.setattr(common, "call", call)
+    said = CliRunner().invoke(auth, ["audit", "--export", "--event", "sign-in"])
+
+    assert said.output == '{"id": 3}\n{"id": 2}\n{"id": 1}\n'
+    assert asked == [("/audit", "sign-in", None), ("/audit", "sign-in", 2)]
+
+
 def test_an_explanation_says_yes_or_no_and_why(routes: Routes) -> None:
     routes.answer = {
         "user": "ada",
