@@ -483,7 +483,7 @@ def test_somebody_is_disabled_and_enabled_again(owner: Page, site: Site) -> None
         return httpx.post(f"{site.url}/auth/token", json=body).is_success
 
     page = opened(owner, site, "People")
-    page.get_by_role("button", name="Manage omar").click()
+    page.get_by_role("button", name="Manage omar", exact=True).click()
     page.get_by_role("dialog", name="omar").get_by_role("button", name="Disable").click()
     page.get_by_role("dialog", name="Disable: omar").get_by_role("button", name="Disable").click()
     page.get_by_role("dialog", name="omar").get_by_role("button", name="Enable").wait_for()
