@@ -54,6 +54,7 @@ def image() -> None:
     "--index-file", type=click.Path(path_type=Path), help="UV_DEFAULT_INDEX=... , for the build only."
 )
 @_engine_option
+@click.option("--no-cache", "fresh", is_flag=True, help="Do every step anew.")
 @click.option("--verbose", is_flag=True, help="Show the engine's output.")
 def build(
     *,
@@ -67,6 +68,7 @@ def build(
     netrc: Path | None,
     index_file: Path | None,
     engine_name: Any,
+    fresh: bool,
     verbose: bool,
 ) -> None:
     """Build the image of this project, or with --variant the runtime's own.
@@ -85,7 +87,13 @@ def build(
         raise InputError("--from-astro and --tag are about a project's image.", hint="Leave --variant out.")
     if wanted is None:
         _build_project(
-            engine_name, tag=tag, platform=platform, from_astro=from_astro, secrets=secrets, verbose=verbose
+            engine_name,
+            tag=tag,
+            platform=platform,
+            from_astro=from_astro,
+            secrets=secrets,
+            fresh=fresh,
+            verbose=verbose,
         )
         return
     names = runtime.build(
@@ -95,6 +103,7 @@ def build(
         platform=platform,
         secrets=secrets,
         environment=os.environ,
+        fresh=fresh,
         verbose=verbose,
         report=_report,
     )
@@ -103,7 +112,14 @@ def build(
 
 
 def _build_project(
-    engine_name: Any, *, tag: str | None, platform: str | None, from_astro: bool, secrets: Any, verbose: bool
+    engine_name: Any,
+    *,
+    tag: str | None,
+    platform: str | None,
+    from_astro: bool,
+    secrets: Any,
+    fresh: bool,
+    verbose: bool,
 ) -> None:
     from orrery import __version__
     from orrery.image import child, engine
@@ -130,6 +146,7 @@ def _build_project(
         name=name,
         platform=platform,
         secrets=secrets,
+        fresh=fresh,
         verbose=verbose,
         report=_report,
     )

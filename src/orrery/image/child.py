@@ -83,6 +83,7 @@ def build(
     name: str,
     platform: str | None,
     secrets: Secrets,
+    fresh: bool,
     verbose: bool,
     report: Callable[[str], None],
 ) -> None:
@@ -105,6 +106,7 @@ def build(
                 *("--file", file, "--tag", name),
                 *("--build-arg", f"ORRERY_IMAGE_TAG={name.rpartition(':')[2]}"),
                 *(("--platform", platform) if platform else ()),
+                *(("--no-cache",) if fresh else ()),
                 *secrets.arguments(),
             ],
             folder=project.root,

@@ -96,6 +96,7 @@ def build(
     platform: str | None,
     secrets: Secrets,
     environment: Mapping[str, str],
+    fresh: bool,
     verbose: bool,
     report: Callable[[str], None],
 ) -> list[str]:
@@ -128,6 +129,7 @@ def build(
                 *(word for name in names for word in ("--tag", name)),
                 *(word for name, value in labels(facts).items() for word in ("--label", f"{name}={value}")),
                 *(("--platform", platform) if platform else ()),
+                *(("--no-cache",) if fresh else ()),
                 *secrets.arguments(),
             ],
             folder=context,

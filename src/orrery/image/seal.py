@@ -25,6 +25,8 @@ from orrery.release.locks import lock_path, normalised, pins
 
 RELEASE = Path("/etc/orrery-release")
 CONSTRAINTS = Path("/etc/orrery/constraints.txt")
+#: What an installer writes of the file that it was given, and when.
+_OF_THE_BUILD = ("direct_url.json", "uv_cache.json")
 BILLS = Path("/usr/share/orrery")
 _DPKG = Path("/var/lib/dpkg/status")
 
@@ -78,10 +80,15 @@ def constraints(versions: dict[str, str]) -> str:
 
 
 def _forget_where_it_came_from() -> None:
-    """Let `pip freeze` name a version, not a file of the build."""
+    """Let `pip freeze` name a version, not a file of the build; and each build write the same."""
     package = Path(sysconfig.get_path("purelib"))
     for folder in package.glob("orrery_runtime-*.dist-info"):
-        (folder / "direct_url.json").unlink(missing_ok=True)
+        for name in _OF_THE_BUILD:
+            (folder / name).unlink(missing_ok=True)
+        record = folder / "RECORD"
+        lines = record.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = [line for line in lines if not any(f"/{name}," in line for name in _OF_THE_BUILD)]
+        record.write_text("".join(kept), encoding="utf-8")
 
 
 def _give_a_configuration(epoch: int) -> None:
