@@ -37,7 +37,8 @@ def test_airflow_accepts_the_plugin() -> None:
 
 @pytest.fixture
 def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of built files of our choice."""
+    """A folder of built files of our choice, in a deployment with another auth manager than ours."""
+    monkeypatch.setenv("AIRFLOW__CORE__AUTH_MANAGER", "somebody.elses.Manager")
     for name in ("FOOTER", "WORKERS", "ACCESS", "MY_ACCESS"):
         path = tmp_path / getattr(bundle, name).path.name
         path.write_text("built")
