@@ -9,7 +9,7 @@ there it travels in the body of a POST.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from html import escape
 from typing import TYPE_CHECKING, Annotated, Any, Final
 from urllib.parse import urlsplit
@@ -24,6 +24,7 @@ from orrery.auth import request as requests
 from orrery.auth.changes import Change, ChangeError
 from orrery.auth.policy import Rights, scope_of
 from orrery.auth.roles import PrincipalKind, exceeds
+from orrery.auth.signin import WINDOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from orrery.auth.policy import Account, Policy
     from orrery.auth.roles import Role, Scope
 
-WINDOW: Final = timedelta(minutes=15)
 #: Attempts from one address in that time that failed.
 MOST_OF_ADDRESS: Final = 20
 

@@ -6,11 +6,10 @@ import json
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
+from orrery.config.address import is_safe
 from orrery.errors import InputError
 
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _HINT: Final = "See docs/access/single-sign-on.md; in orrery.yaml: auth.providers"
 
 
@@ -80,11 +79,3 @@ def _provider(given: dict[str, object]) -> Provider:
     if not is_safe(provider.issuer):
         raise ValueError(f"the issuer of '{provider.id}' must begin with https:// (http:// on loopback only)")
     return provider
-
-
-def is_safe(url: str) -> bool:
-    """Tell whether what is said there cannot be read on the way: https, or this machine."""
-    parts = urlsplit(url)
-    return bool(parts.hostname) and (
-        parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
-    )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
+from orrery.config.address import is_safe
 from orrery.deployment.section import Section, complaint
 
 
@@ -51,9 +51,7 @@ class IdentityProvider(Section):
     @field_validator("issuer")
     @classmethod
     def _is_safe(cls, value: str) -> str:
-        parts = urlsplit(value)
-        is_here = parts.hostname in {"localhost", "127.0.0.1", "::1"}
-        if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and is_here)):
+        if not is_safe(value):
             raise complaint("must begin with https:// (http:// only on this machine)")
         return value
 

@@ -58,6 +58,14 @@ class Engine:
         """Say whether an image is on this machine."""
         return self.run("image", "inspect", image).returncode == 0
 
+    def require(self, image: str) -> None:
+        """Raise InputError where an image is not on this machine."""
+        if not self.has(image):
+            raise InputError(
+                f"There is no image '{image}' on this machine.",
+                hint=f"Build it (orrery image build), or fetch it: {self.name} pull {image}",
+            )
+
     def build(self, arguments: Sequence[str | Path], *, folder: Path, verbose: bool) -> None:
         """Build an image from the context `folder`; `verbose` shows the engine's output as it comes.
 

@@ -54,11 +54,7 @@ def inspect(engine: Engine, image: str) -> ImageFacts:
     Raises:
         InputError: it is not here, or it is not a runtime of Orrery's.
     """
-    if not engine.has(image):
-        raise InputError(
-            f"There is no image '{image}' on this machine.",
-            hint=f"Build it (orrery image build), or fetch it: {engine.name} pull {image}",
-        )
+    engine.require(image)
     [about] = json.loads(engine.said("image", "inspect", image))
     if not (about["Config"].get("Labels") or {}).get(_LABEL):
         raise InputError(

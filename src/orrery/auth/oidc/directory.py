@@ -16,7 +16,7 @@ import httpx
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from orrery.auth.provider import is_safe
+from orrery.config.address import is_safe
 
 if TYPE_CHECKING:
     from collections.abc import Callable

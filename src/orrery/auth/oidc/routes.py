@@ -22,8 +22,8 @@ from orrery.auth.oidc import flow as flows
 from orrery.auth.oidc.accounts import NotWelcomeError, account_of
 from orrery.auth.oidc.claims import ClaimError
 from orrery.auth.oidc.directory import Directory, ProviderError, State
-from orrery.auth.provider import is_safe
 from orrery.auth.signin import WINDOW
+from orrery.config.address import is_safe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
