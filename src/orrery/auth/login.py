@@ -195,24 +195,23 @@ def _pages(manager: OrreryAuthManager) -> APIRouter:
     def login_page(
         request: Request, *, complaint: str = "", status: int = 200, username: str = ""
     ) -> Response:
+        # Providers send people back to below /auth/oidc/PROVIDER/: from there too the page's links must fit.
+        up = "../" * request.url.path.partition("/auth/")[2].count("/")
         wanted = request.query_params.get("next")
         suffix = f"?{urlencode({'next': wanted})}" if wanted else ""
         links = "".join(
-            f'<a class="way" href="oidc/{each["id"]}/login{escape(suffix)}">{escape(each["title"])}</a>\n'
+            f'<a class="way" href="{up}oidc/{each["id"]}/login{escape(suffix)}">{escape(each["title"])}</a>\n'
             for each in ways.listed()
         )
         where = str(conf.get("api", "instance_name", fallback="")) or manager.settings.place.deployment
         if request.query_params.get("signed_out") and not complaint:
             where = f"{where}: you are signed out."
         form = _FORM.format(
-            action=escape(f"login{suffix}"), username=escape(username), focus="" if username else " autofocus"
+            action=escape(f"{up}login{suffix}"),
+            username=escape(username),
+            focus="" if username else " autofocus",
         )
         body = form + (f'<p class="or">or</p>\n{links}' if links else "")
-        # Below /auth/oidc/PROVIDER/, where a provider sends people back to, the page's links must fit too.
-        depth = request.url.path.partition("/auth/")[2].count("/")
-        body = body.replace('href="', f'href="{"../" * depth}').replace(
-            'action="', f'action="{"../" * depth}'
-        )
         return page.page("Sign in", body, lead=where, complaint=complaint, status=status)
 
     def show(request: Request) -> Response:

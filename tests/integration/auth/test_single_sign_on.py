@@ -504,6 +504,8 @@ def test_what_the_provider_refuses_is_told(deploy: Deploy, idp: IdentityProvider
         "/auth/oidc/company/callback", params={"state": asked["state"], "error": "access_denied<script>"}
     )
     assert (answer.status_code, "provider did not sign you in." in answer.text) == (403, True)
+    assert 'href="../../oidc/company/login"' in answer.text
+    assert 'action="../../login"' in answer.text
     assert "<script>" not in answer.text
 
 
