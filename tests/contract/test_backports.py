@@ -56,6 +56,19 @@ SOURCES = {
     "airflow.jobs.scheduler_job_runner": {
         "SchedulerJobRunner.process_executor_events": "7ae42ac0a7db779f",
     },
+    "cadwyn.applications": {
+        "Cadwyn.__call__": "4109e13f00ee1eba",
+        "Cadwyn._cadwyn_initialize": "04fb250b6d9c6bb6",
+        "Cadwyn._add_versioned_routers": "bc416396b0f5291f",
+        "Cadwyn.openapi_jsons": "8e313cb27b23e8ae",
+    },
+    "cadwyn.routing": {
+        "_RootCadwynAPIRouter.__call__": "bd24ebccbff68edf",
+        "_RootCadwynAPIRouter._get_routes_from_closest_suitable_version": "3f88db9e3f78b867",
+    },
+    "cadwyn.route_generation": {
+        "_EndpointTransformer.transform": "0ec7e2494ac625e4",
+    },
 }
 DIGESTS = f"""
 import functools, hashlib, importlib, inspect, json
@@ -72,6 +85,7 @@ from airflow.sdk.execution_time.supervisor import WatchedSubprocess
 from airflow.dag_processing.manager import DagFileProcessorManager
 from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
 from airflow.jobs.triggerer_job_runner import TriggerRunnerSupervisor
+from cadwyn.applications import Cadwyn
 print("ANSWER" + json.dumps([
     hasattr(method, "__orrery_early_fix__")
     for method in (
@@ -80,6 +94,7 @@ print("ANSWER" + json.dumps([
         SchedulerJobRunner.process_executor_events,
         DagFileProcessorManager._service_processor_sockets,
         TriggerRunnerSupervisor.load_triggers,
+        Cadwyn._cadwyn_initialize,
     )
 ]))
 """
@@ -126,16 +141,17 @@ def test_the_versions_here_are_those_of_the_fixes() -> None:
 
 
 def test_the_fixes_reach_airflow_also_without_our_defaults(tmp_path: Path) -> None:
-    assert run(tmp_path, "-c", WRAPPED) == [True, True, True, True, True]
-    assert run(tmp_path, "-c", WRAPPED, ORRERY_DEFAULTS="off") == [True, True, True, True, True]
+    assert run(tmp_path, "-c", WRAPPED) == [True, True, True, True, True, True]
+    assert run(tmp_path, "-c", WRAPPED, ORRERY_DEFAULTS="off") == [True, True, True, True, True, True]
 
 
 def test_each_fix_can_be_left_out(tmp_path: Path) -> None:
-    assert run(tmp_path, "-c", WRAPPED, fixes="off") == [False, False, False, False, False]
-    assert run(tmp_path, "-c", WRAPPED, fixes="task-exit") == [False, False, True, True, True]
-    assert run(tmp_path, "-c", WRAPPED, fixes="stale-success") == [True, True, False, True, True]
-    assert run(tmp_path, "-c", WRAPPED, fixes="processor-pace") == [True, True, True, False, True]
-    assert run(tmp_path, "-c", WRAPPED, fixes="idle-triggerer") == [True, True, True, True, False]
+    assert run(tmp_path, "-c", WRAPPED, fixes="off") == [False, False, False, False, False, False]
+    assert run(tmp_path, "-c", WRAPPED, fixes="task-exit") == [False, False, True, True, True, True]
+    assert run(tmp_path, "-c", WRAPPED, fixes="stale-success") == [True, True, False, True, True, True]
+    assert run(tmp_path, "-c", WRAPPED, fixes="processor-pace") == [True, True, True, False, True, True]
+    assert run(tmp_path, "-c", WRAPPED, fixes="idle-triggerer") == [True, True, True, True, False, True]
+    assert run(tmp_path, "-c", WRAPPED, fixes="lazy-api-versions") == [True, True, True, True, True, False]
 
 
 MISSED = {
@@ -220,3 +236,22 @@ def test_without_the_fix_an_idle_triggerer_asks_much(tmp_path: Path) -> None:
 
 def test_with_the_fix_an_idle_triggerer_asks_one_question(tmp_path: Path) -> None:
     assert run(tmp_path, TRIGGERS, fixes="on") == ROUNDS
+
+
+VERSIONS = str(PROGRAMS / "api_versions.py")
+
+
+def test_older_versions_of_the_execution_api_are_made_when_one_is_asked_for_and_are_the_same(
+    tmp_path: Path,
+) -> None:
+    stock = run(tmp_path, VERSIONS, fixes="off")
+    ours = run(tmp_path, VERSIONS, fixes="on")
+
+    assert [stock.pop("made for those"), ours.pop("made for those")] == [stock["versions"], 1]
+    assert stock["made then"] == ours["made then"] == stock["versions"]
+    assert ours == stock
+    # It tells something: versions differ, and so do their answers.
+    assert len(set(stock["described"].values())) > 5
+    assert stock["newest"][0][:2] == [200, 401]
+    assert stock["let in"][1] == 404
+    assert stock["all"][0] != stock["all"][-1]

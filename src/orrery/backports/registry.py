@@ -61,6 +61,12 @@ FIXES = (
         distribution="apache-airflow-core",
         versions=("3.3.2",),
     ),
+    Fix(
+        id="lazy-api-versions",
+        target="cadwyn.applications",
+        distribution="cadwyn",
+        versions=("7.0.0",),
+    ),
 )
 
 
