@@ -29,10 +29,13 @@ FILES = Path("/run/orrery-project")
 HOME = Path("/usr/local/airflow")
 _CA = Path("/run/secrets/ca")
 _INDEX = Path("/run/secrets/index")
+_NETRC = Path("/run/secrets/netrc")
 _UNKNOWN_PACKAGE = re.compile(
     r"Unable to locate package (\S+)|Package '?(\S+?)'? has no installation candidate"
 )
 _CREDENTIALS = re.compile(r"://[^/@\s]*:[^/@\s]*@")
+#: In uv's words: an index that wants a login, and got none or a wrong one.
+_REFUSED_LOGIN = re.compile(r"\b(?:401 Unauthorized|403 Forbidden)\b")
 #: What an index secret may set; anything else in the file is a mistake.
 _INDEX_NAMES = frozenset(
     {"UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS"}
@@ -123,6 +126,8 @@ def requirements(environment: Mapping[str, str]) -> None:
     }
     if _has(_CA):
         given["SSL_CERT_FILE"] = str(_CA)
+    if _has(_NETRC):
+        given["NETRC"] = str(_NETRC)
     ended = process.run(
         [
             *("uv", "pip", "install", "--python", sys.executable, "--compile-bytecode"),
@@ -154,6 +159,12 @@ def index_settings(file: Path) -> dict[str, str]:
 
 def refused(why: str, held: Mapping[str, str]) -> InputError:
     """Return the error for uv's refusal; it names what the runtime holds among what conflicts."""
+    if _REFUSED_LOGIN.search(why):
+        return InputError(
+            f"requirements.txt cannot be installed: an index refused the login, or was given none.\n{why}",
+            hint="Give it for the build only: orrery image build --netrc FILE, with a line "
+            "'machine HOST login USER password PASSWORD'.",
+        )
     names = [
         f"{name} {version}"
         for name, version in held.items()

@@ -102,6 +102,15 @@ def test_an_index_secret_sets_indexes_only(tmp_path: Path) -> None:
         onbuild.index_settings(file)
 
 
+@pytest.mark.parametrize("answer", ["401 Unauthorized", "403 Forbidden"])
+def test_a_login_that_an_index_refuses_is_no_conflict(answer: str) -> None:
+    error = onbuild.refused(f"  https://pypi.example.org: ({answer}) pandas==3.0.1", {"pandas": "3.0.1"})
+    assert "refused the login" in error.message
+    assert "pypi.example.org" in error.message
+    assert error.hint is not None
+    assert "--netrc" in error.hint
+
+
 def test_a_conflict_names_what_the_runtime_holds() -> None:
     error = onbuild.refused(
         "  you require pandas==1.0 and pandas==3.0.1", {"pandas": "3.0.1", "numpy": "2.0"}
