@@ -123,7 +123,7 @@ def layers_hold(docker: Docker, image: str, text: str) -> bool:
     """Whether a text stands in any file of any layer, or in the image's configuration and history."""
     # Read to its end: a reader that leaves early would make the engine fail.
     command = ["grep", "--count", "--text", "--fixed-strings", text]
-    given = [docker.program, "save", image]
+    given = [str(docker.program), "save", image]
     with subprocess.Popen(given, env=docker.environment, stdout=subprocess.PIPE) as saved:
         found = subprocess.run(command, stdin=saved.stdout, stdout=subprocess.PIPE, check=False)
     assert saved.returncode == 0
