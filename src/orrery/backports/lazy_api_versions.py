@@ -2,7 +2,7 @@
 
 Airflow keeps nine versions of its execution API for task runners of earlier releases. At its first request
 Cadwyn makes the routes and models of all of them: seconds of CPU, in which a process answers nobody, and
-some 45 MB, in the API server and in the DAG processor. Task runners of the same release ask for the newest,
+some 45 MB, in the API server, and in the DAG processor once a DAG file asks for a variable. Task runners of the same release ask for the newest,
 which is made alone first. Whoever asks for another one gets it, as before: all are made then, by Cadwyn's
 own code.
 
