@@ -2,9 +2,9 @@
 
 Airflow keeps nine versions of its execution API for task runners of earlier releases. At its first request
 Cadwyn makes the routes and models of all of them: seconds of CPU, in which a process answers nobody, and
-some 45 MB, in the API server, and in the DAG processor once a DAG file asks for a variable. Task runners of the same release ask for the newest,
-which is made alone first. Whoever asks for another one gets it, as before: all are made then, by Cadwyn's
-own code.
+some 45 MB, in the API server, and in the DAG processor once a DAG file asks for a variable. Task runners of
+the same release ask for the newest, which is made alone first. Whoever asks for another one gets it, as
+before: all are made then, by Cadwyn's own code.
 
 Private names of Cadwyn used here: `Cadwyn._cadwyn_initialize`, `_cadwyn_initialized`,
 `_latest_version_router`, `_dependency_overrides_provider`, `_api_version_location`, `_add_versioned_routers`
