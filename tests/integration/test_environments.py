@@ -9,10 +9,10 @@ import subprocess
 import sys
 import sysconfig
 import time
-import zipfile
 from pathlib import Path
 
 import pytest
+from tests.wheels import write_wheel
 
 from orrery import __version__
 from orrery.errors import InputError, MachineError
@@ -99,16 +99,7 @@ class Project:
         (folder / "wheels").mkdir()
 
     def offers(self, name: str, version: str, *needs: str) -> None:
-        stem = f"{name}-{version}"
-        with zipfile.ZipFile(self.folder / "wheels" / f"{stem}-py3-none-any.whl", "w") as wheel:
-            wheel.writestr(f"{name}.py", f"version = {version!r}\n")
-            requires = "".join(f"Requires-Dist: {need}\n" for need in needs)
-            metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{requires}"
-            wheel.writestr(f"{stem}.dist-info/METADATA", metadata)
-            wheel.writestr(
-                f"{stem}.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-            )
-            wheel.writestr(f"{stem}.dist-info/RECORD", "")
+        write_wheel(self.folder / "wheels", name, version, f"version = {version!r}\n", needs)
 
     def asks(
         self, *lines: str, index: str = "--no-index\n--find-links ./wheels\n", **environment: str

@@ -6,11 +6,11 @@ import re
 import shutil
 import subprocess
 import time
-import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.wheels import write_wheel
 
 from .conftest import HERE, REPOSITORY, VARIANT, facts
 
@@ -39,7 +39,8 @@ class Index:
 def index(docker: Docker, runtime: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
     """The index, with one package, in a container that the engine's builds reach."""
     folder = tmp_path_factory.mktemp("index")
-    write_wheel(folder / "simple" / "acme-greeting" / "acme_greeting-1.0-py3-none-any.whl")
+    (folder / "simple" / "acme-greeting").mkdir(parents=True)
+    write_wheel(folder / "simple" / "acme-greeting", "acme_greeting", "1.0", f"TEXT = {GREETING!r}\n")
     shutil.copy(HERE / "index" / "serve.py", folder)
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
@@ -65,20 +66,6 @@ def runtime_base(docker: Docker, runtime: str, base: str, authorities: tuple[str
     made = docker.orrery("image", "build", "--variant", variant, "--base", base, *authorities)
     assert made.returncode == 0, made.stderr
     return made.stdout.split()[0]
-
-
-def write_wheel(file: Path) -> None:
-    file.parent.mkdir(parents=True)
-    about = "acme_greeting-1.0.dist-info"
-    with zipfile.ZipFile(file, "w") as wheel:
-        wheel.writestr("acme_greeting.py", f"TEXT = {GREETING!r}\n")
-        wheel.writestr(f"{about}/METADATA", "Metadata-Version: 2.1\nName: acme-greeting\nVersion: 1.0\n")
-        wheel.writestr(
-            f"{about}/WHEEL", "Wheel-Version: 1.0\nGenerator: t\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
-        wheel.writestr(
-            f"{about}/RECORD", f"acme_greeting.py,,\n{about}/METADATA,,\n{about}/WHEEL,,\n{about}/RECORD,,\n"
-        )
 
 
 def waits_for_answer(docker: Docker, container: str) -> None:
