@@ -62,6 +62,12 @@ SOURCES = {
         "Cadwyn._add_versioned_routers": "bc416396b0f5291f",
         "Cadwyn.openapi_jsons": "8e313cb27b23e8ae",
     },
+    "fastapi._compat.v2": {
+        "ModelField": "a614a294aaafb3fb",
+    },
+    "fastapi.utils": {
+        "create_model_field": "8e5f752091057b6d",
+    },
     "cadwyn.routing": {
         "_RootCadwynAPIRouter.__call__": "bd24ebccbff68edf",
         "_RootCadwynAPIRouter._get_routes_from_closest_suitable_version": "3f88db9e3f78b867",
@@ -79,6 +85,16 @@ def digest(module, path):
 sources = {SOURCES!r}
 print("ANSWER" + json.dumps({{m: {{p: digest(m, p) for p in paths}} for m, paths in sources.items()}}))
 """
+#: What each fix wraps, one method for each of `METHODS`.
+METHODS = (
+    "task-exit",
+    "task-exit",
+    "stale-success",
+    "processor-pace",
+    "idle-triggerer",
+    "lazy-api-versions",
+    "lazy-route-fields",
+)
 WRAPPED = """
 import importlib, json
 from airflow.sdk.execution_time.supervisor import WatchedSubprocess
@@ -86,6 +102,7 @@ from airflow.dag_processing.manager import DagFileProcessorManager
 from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
 from airflow.jobs.triggerer_job_runner import TriggerRunnerSupervisor
 from cadwyn.applications import Cadwyn
+from fastapi._compat.v2 import ModelField
 print("ANSWER" + json.dumps([
     hasattr(method, "__orrery_early_fix__")
     for method in (
@@ -95,6 +112,7 @@ print("ANSWER" + json.dumps([
         DagFileProcessorManager._service_processor_sockets,
         TriggerRunnerSupervisor.load_triggers,
         Cadwyn._cadwyn_initialize,
+        ModelField.__post_init__,
     )
 ]))
 """
@@ -141,17 +159,15 @@ def test_the_versions_here_are_those_of_the_fixes() -> None:
 
 
 def test_the_fixes_reach_airflow_also_without_our_defaults(tmp_path: Path) -> None:
-    assert run(tmp_path, "-c", WRAPPED) == [True, True, True, True, True, True]
-    assert run(tmp_path, "-c", WRAPPED, ORRERY_DEFAULTS="off") == [True, True, True, True, True, True]
+    assert run(tmp_path, "-c", WRAPPED) == [True] * len(METHODS)
+    assert run(tmp_path, "-c", WRAPPED, ORRERY_DEFAULTS="off") == [True] * len(METHODS)
 
 
 def test_each_fix_can_be_left_out(tmp_path: Path) -> None:
-    assert run(tmp_path, "-c", WRAPPED, fixes="off") == [False, False, False, False, False, False]
-    assert run(tmp_path, "-c", WRAPPED, fixes="task-exit") == [False, False, True, True, True, True]
-    assert run(tmp_path, "-c", WRAPPED, fixes="stale-success") == [True, True, False, True, True, True]
-    assert run(tmp_path, "-c", WRAPPED, fixes="processor-pace") == [True, True, True, False, True, True]
-    assert run(tmp_path, "-c", WRAPPED, fixes="idle-triggerer") == [True, True, True, True, False, True]
-    assert run(tmp_path, "-c", WRAPPED, fixes="lazy-api-versions") == [True, True, True, True, True, False]
+    assert {fix.id for fix in FIXES} == set(METHODS)
+    assert run(tmp_path, "-c", WRAPPED, fixes="off") == [False] * len(METHODS)
+    for fix in FIXES:
+        assert run(tmp_path, "-c", WRAPPED, fixes=fix.id) == [name != fix.id for name in METHODS], fix.id
 
 
 MISSED = {
@@ -255,3 +271,22 @@ def test_older_versions_of_the_execution_api_are_made_when_one_is_asked_for_and_
     assert stock["newest"][0][:2] == [200, 401]
     assert stock["let in"][1] == 404
     assert stock["all"][0] != stock["all"][-1]
+
+
+FIELDS = str(PROGRAMS / "route_fields.py")
+
+
+def test_what_checks_a_route_is_made_at_its_first_use_and_is_the_same(tmp_path: Path) -> None:
+    stock = run(tmp_path, FIELDS, fixes="off")
+    ours = run(tmp_path, FIELDS, fixes="on")
+
+    assert stock["fields"] == stock.pop("made")
+    assert ours.pop("made") < ours["fields"] / 5
+    assert ours == stock
+    # It tells something.
+    assert ours["length"] > 100_000
+    assert ours["answers"][0] == 200
+    assert ours["at once"] == 1
+    assert [status for status, _ in ours["mine"]] == [200, 422, 200, 422]
+    assert ours["declared"][0] == "FastAPIError"
+    assert ours["declared"][-1] == "declared"

@@ -67,6 +67,12 @@ FIXES = (
         distribution="cadwyn",
         versions=("7.0.0",),
     ),
+    Fix(
+        id="lazy-route-fields",
+        target="fastapi._compat.v2",
+        distribution="fastapi",
+        versions=("0.136.3",),
+    ),
 )
 
 
