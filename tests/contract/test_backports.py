@@ -85,8 +85,8 @@ def digest(module, path):
 sources = {SOURCES!r}
 print("ANSWER" + json.dumps({{m: {{p: digest(m, p) for p in paths}} for m, paths in sources.items()}}))
 """
-#: What each fix wraps, one method for each of `METHODS`.
-METHODS = (
+#: The fixes whose marks `WRAPPED` looks for, in its order.
+MARKS = (
     "task-exit",
     "task-exit",
     "stale-success",
@@ -94,15 +94,17 @@ METHODS = (
     "idle-triggerer",
     "lazy-api-versions",
     "lazy-route-fields",
+    "lean-svcs",
 )
 WRAPPED = """
-import importlib, json
+import json, sys
 from airflow.sdk.execution_time.supervisor import WatchedSubprocess
 from airflow.dag_processing.manager import DagFileProcessorManager
 from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
 from airflow.jobs.triggerer_job_runner import TriggerRunnerSupervisor
 from cadwyn.applications import Cadwyn
 from fastapi._compat.v2 import ModelField
+import svcs
 print("ANSWER" + json.dumps([
     hasattr(method, "__orrery_early_fix__")
     for method in (
@@ -114,7 +116,7 @@ print("ANSWER" + json.dumps([
         Cadwyn._cadwyn_initialize,
         ModelField.__post_init__,
     )
-]))
+] + ["svcs.flask" not in sys.modules]))
 """
 
 
@@ -159,15 +161,15 @@ def test_the_versions_here_are_those_of_the_fixes() -> None:
 
 
 def test_the_fixes_reach_airflow_also_without_our_defaults(tmp_path: Path) -> None:
-    assert run(tmp_path, "-c", WRAPPED) == [True] * len(METHODS)
-    assert run(tmp_path, "-c", WRAPPED, ORRERY_DEFAULTS="off") == [True] * len(METHODS)
+    assert run(tmp_path, "-c", WRAPPED) == [True] * len(MARKS)
+    assert run(tmp_path, "-c", WRAPPED, ORRERY_DEFAULTS="off") == [True] * len(MARKS)
 
 
 def test_each_fix_can_be_left_out(tmp_path: Path) -> None:
-    assert {fix.id for fix in FIXES} == set(METHODS)
-    assert run(tmp_path, "-c", WRAPPED, fixes="off") == [False] * len(METHODS)
+    assert {fix.id for fix in FIXES} == set(MARKS)
+    assert run(tmp_path, "-c", WRAPPED, fixes="off") == [False] * len(MARKS)
     for fix in FIXES:
-        assert run(tmp_path, "-c", WRAPPED, fixes=fix.id) == [name != fix.id for name in METHODS], fix.id
+        assert run(tmp_path, "-c", WRAPPED, fixes=fix.id) == [name != fix.id for name in MARKS], fix.id
 
 
 MISSED = {
@@ -290,3 +292,15 @@ def test_what_checks_a_route_is_made_at_its_first_use_and_is_the_same(tmp_path: 
     assert [status for status, _ in ours["mine"]] == [200, 422, 200, 422]
     assert ours["declared"][0] == "FastAPIError"
     assert ours["declared"][-1] == "declared"
+
+
+INTEGRATIONS = str(PROGRAMS / "svcs_integrations.py")
+
+
+def test_svcs_loads_what_airflow_uses_and_the_rest_for_who_asks(tmp_path: Path) -> None:
+    stock = run(tmp_path, INTEGRATIONS, fixes="off")
+    ours = run(tmp_path, INTEGRATIONS, fixes="on")
+
+    assert (len(stock.pop("with Airflow")), ours.pop("with Airflow")) == (4, [])
+    assert len(ours["at last"]) == 4
+    assert ours == stock

@@ -73,6 +73,12 @@ FIXES = (
         distribution="fastapi",
         versions=("0.136.3",),
     ),
+    Fix(
+        id="lean-svcs",
+        target="svcs._core",
+        distribution="svcs",
+        versions=("26.2.0",),
+    ),
 )
 
 
