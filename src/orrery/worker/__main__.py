@@ -28,6 +28,12 @@ def main() -> int:
 
 
 def _serve() -> int:
+    # Nothing that a task may not see is in this process, for zygotes are forked from it: should somebody
+    # have started the agent with more, it begins anew with less.
+    fewer = secrets.for_tasks(os.environ)
+    if fewer != dict(os.environ):
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], fewer)  # noqa: S606
+
     # Airflow reads its configuration while it is imported.
     from airflow.configuration import conf  # noqa: PLC0415
     from airflow.executors.base_executor import get_execution_api_server_url  # noqa: PLC0415
@@ -38,9 +44,11 @@ def _serve() -> int:
     from orrery.worker.agent import Agent  # noqa: PLC0415
     from orrery.worker.batch import airflow_transport  # noqa: PLC0415
     from orrery.worker.cell import Cells  # noqa: PLC0415
+    from orrery.worker.seed import Seed  # noqa: PLC0415
     from orrery.worker.zygotes import Zygotes  # noqa: PLC0415
 
     setproctitle("orrery-agent")
+    seed = Seed.sow()
     settings = executor_settings.read(
         lambda option: conf.get(executor_settings.SECTION, option, fallback=None)
     )
@@ -60,8 +68,6 @@ def _serve() -> int:
     transport = airflow_transport(server)
     compat.separate_secrets()
     shortcuts.remember_hostname()
-    # Should somebody have started the agent with more.
-    environment = secrets.for_tasks(os.environ)
     unversioned = bundles.unversioned()
     agent = Agent(
         name=settings.node_name or socket.gethostname(),
@@ -69,7 +75,9 @@ def _serve() -> int:
         here=here,
         settings=settings,
         cells=cells,
-        zygotes=Zygotes(environment=environment, deny=settings.preload_deny, together=unversioned),
+        zygotes=Zygotes(
+            environment=secrets.for_tasks(os.environ), deny=settings.preload_deny, together=unversioned, seed=seed
+        ),
         server=server,
         transport=transport,
         fingerprint=bundles.fingerprint,

@@ -60,13 +60,18 @@ _MODULES = (
 )
 
 
-def preload() -> None:
-    """Import what every task needs, and build what it would build on first use."""
+def import_modules() -> None:
+    """Import what every task needs."""
     for name in _MODULES:
         try:
             importlib.import_module(name)
         except ImportError as error:
             log.debug("not preloaded", module=name, reason=str(error))
+
+
+def preload() -> None:
+    """Import what every task needs, and build what it would build on first use."""
+    import_modules()
     from airflow.sdk.listener import get_listener_manager  # noqa: PLC0415
 
     from orrery.worker import rehearsal, shortcuts  # noqa: PLC0415

@@ -27,7 +27,7 @@ def reap(zygotes: Zygotes) -> None:
     else there is was left behind by a task.
     """
     everyone = zygotes.each()
-    own = {each.pid: each for each in everyone if each.pid}
+    own = {each.process.pid: each for each in everyone if each.process is not None}
     seen: set[int] = set()
     while True:
         try:

@@ -1,17 +1,17 @@
 """The zygote: a process that has imported what tasks import, and forks one child for each.
 
 It has one thread, runs no task itself, and ends with its agent. After each task it forks the next child
-ahead: see `spare`. Run as `python -m orrery.worker.zygote
-FD`; FD is its end of the channel. What it is told and tells:
+ahead: see `spare`. It is forked from the agent's `seed`, or run as `python -m orrery.worker.zygote FD`; FD is
+its end of the channel. What it is told and tells:
 
     -> {"type": "preload", "bundles": [[name, version], ...], "deny": [...]}
-    <- {"type": "ready", "preloaded": n, "left_out": {module: reason}}
+    <- {"type": "ready", "pid": n, "preloaded": n, "left_out": {module: reason}}
     -> {"type": "fork", "id": ..., "kind": "task", "cell": {...}} and four sockets
     -> {"type": "fork", "id": ..., "kind": "workload", "cell": {...}, "workload": json} and one log file
     <- {"type": "forked", "id": ..., "pid": n}
     <- {"type": "exited", "pid": n, "status": wait status, "cpu_seconds": s, "memory_peak_bytes": n}
     -> {"type": "branch", "bundle": [name, version], "file": ...} and one end of a channel: a zygote of its
-       own for that DAG file, see `parsed`; it answers there {"type": "ready", "made_from": {...}} or
+       own for that DAG file, see `parsed`; it answers there {"type": "ready", "made_from": {...}, ...} or
        {"type": "refused", "reason": ...}, and ends
     -> {"type": "retire"}: end when the last child has ended
 """
@@ -98,7 +98,7 @@ class Zygote:
         gc.collect()
         gc.freeze()
         heap.collapse()
-        self._tell({"type": "ready", "preloaded": count, "left_out": left_out})
+        self._tell({"type": "ready", "pid": os.getpid(), "preloaded": count, "left_out": left_out})
 
     def _branch(self, message: dict[str, Any], files: list[int]) -> None:
         pid = os.fork()
@@ -127,7 +127,8 @@ class Zygote:
                 os._exit(0)
             gc.collect()
             gc.freeze()
-            channel.send(agent, {"type": "ready", "left_out": {}, "made_from": made_from})
+            ready = {"type": "ready", "pid": os.getpid(), "left_out": {}, "made_from": made_from}
+            channel.send(agent, ready)
             Zygote(agent).serve()
         except BaseException:
             traceback.print_exc()
@@ -232,11 +233,10 @@ class Zygote:
             channel.send(self._agent, message)
 
 
-def main() -> None:
-    """Run a zygote on the channel given as the first argument."""
-    agent = socket.socket(fileno=int(sys.argv[1]))
+def serve(fd: int) -> None:
+    """Be a zygote on that end of a channel."""
     _name_process("orrery-zygote")
-    Zygote(agent).serve()
+    Zygote(socket.socket(fileno=fd)).serve()
 
 
 def _name_process(title: str, *, is_added: bool = False) -> None:
@@ -247,4 +247,4 @@ def _name_process(title: str, *, is_added: bool = False) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve(int(sys.argv[1]))

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Mapping, Sequence
 
+    from orrery.worker.seed import Seed
+
 log = structlog.get_logger(__name__)
 
 #: A bundle's name and version; None is the zygote that knows no bundle.
@@ -145,7 +147,10 @@ class Zygote:
         self._waiting: dict[str, _Answer] = {}
         self._children: dict[int, Child] = {}
         self._socket = end
-        self._process = process
+        #: Of one that was started by exec; any other is somebody's child whose end needs no notice.
+        self.process = process
+        #: 0 until it has told.
+        self.pid = process.pid if process is not None else 0
         self._on_ready = on_ready
         threading.Thread(target=self._listen, name="zygote", daemon=True).start()
 
@@ -157,18 +162,21 @@ class Zygote:
         environment: Mapping[str, str],
         deny: Sequence[str],
         bundles: Sequence[BundleKey] = (),
+        seed: Seed | None = None,
         on_ready: Callable[[Zygote], None] | None = None,
     ) -> Zygote:
         """Start one for bundles; it takes its orders at once, and carries them out when it is ready."""
         end, theirs = channel.pair()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "orrery.worker.zygote", str(theirs.fileno())],
-            env=dict(environment),
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        theirs.close()
+        process = None
+        with theirs:
+            if seed is None or not seed.grow(theirs):
+                process = subprocess.Popen(
+                    [sys.executable, "-m", "orrery.worker.zygote", str(theirs.fileno())],
+                    env=dict(environment),
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    start_new_session=True,
+                )
         wanted = [list(bundle) for bundle in bundles if bundle]
         channel.send(end, {"type": "preload", "bundles": wanted, "deny": list(deny)})
         return cls(key, end, process=process, on_ready=on_ready)
@@ -188,11 +196,6 @@ class Zygote:
             end.close()
             raise
         return Zygote(key, end)
-
-    @property
-    def pid(self) -> int:
-        """The pid of the zygote itself; 0 of one that another zygote has forked."""
-        return self._process.pid if self._process else 0
 
     @property
     def has_children(self) -> bool:
@@ -274,6 +277,7 @@ class Zygote:
     def _note(self, message: dict[str, Any]) -> None:
         match message["type"]:
             case "ready":
+                self.pid = message["pid"]
                 self.left_out = message["left_out"]
                 self.made_from = message.get("made_from", {})
                 self.ready.set()
@@ -302,7 +306,7 @@ class Zygote:
 
     def reap(self) -> bool:
         """Take note of the process's own end; True when it has ended."""
-        return self.is_lost if self._process is None else self._process.poll() is not None
+        return self.is_lost if self.process is None else self.process.poll() is not None
 
 
 @dataclass(kw_only=True)
@@ -323,8 +327,10 @@ class Zygotes:
         environment: Mapping[str, str],
         deny: Sequence[str] = (),
         together: Sequence[BundleKey] = (),
+        seed: Seed | None = None,
     ) -> None:
         self._environment = environment
+        self._seed = seed
         self._together = tuple(together)
         self._deny = set(deny)
         self._lock = threading.Lock()
@@ -341,6 +347,8 @@ class Zygotes:
             if found is None or found.is_lost:
                 if found is not None:
                     self._others.append(found)
+                    if not found.pid:  # lost before it was ready: perhaps by what it was forked from
+                        self._let_go_of_seed()
                 found = self._current[key] = self._start(key)
             found.used_at = time.monotonic()
             return found
@@ -361,8 +369,12 @@ class Zygotes:
         return self.get(None).fork(name, message, files)
 
     def replace_all(self, why: str) -> None:
-        """Let new children come from new zygotes; those that run end their days in the old ones."""
+        """Let new children come from new zygotes; those that run end their days in the old ones.
+
+        The new ones import everything themselves: the seed is as old as what has changed.
+        """
         with self._lock:
+            self._let_go_of_seed()
             for key, zygote in list(self._current.items()):
                 log.info("Replacing a zygote", zygote=zygote.pid, bundle=key, reason=why)
                 self._replace(key, zygote)
@@ -396,6 +408,8 @@ class Zygotes:
 
     def stop(self) -> None:
         """End all of them."""
+        with self._lock:
+            self._let_go_of_seed()
         for zygote in self.each():
             zygote.stop()
 
@@ -410,6 +424,11 @@ class Zygotes:
             self._others.append(branch)
         return branch
 
+    def _let_go_of_seed(self) -> None:
+        if self._seed is not None:
+            self._seed.let_go()
+            self._seed = None
+
     def _replace(self, key: BundleKey, zygote: Zygote) -> None:
         zygote.retire()
         self._others.append(zygote)
@@ -421,6 +440,7 @@ class Zygotes:
             environment=self._environment,
             deny=sorted(self._deny),
             bundles=self._bundles(key),
+            seed=self._seed,
             on_ready=self._look_at,
         )
 
