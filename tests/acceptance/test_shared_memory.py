@@ -73,11 +73,15 @@ def test_components_share_restart_and_change(
     assert title.endswith("-m airflow dag-processor")
     assert {psutil.Process(pid).ppid() for pid in pids.values()} == {manager.pid}
 
+    # What runs tasks shares with the agent, and with it alone.
+    agent = psutil.Process(pids["worker"])
+    zygotes = [child for child in agent.children() if "orrery-zygote" in " ".join(child.cmdline())]
+    assert stack_start(agent.pid) in {stack_start(zygote.pid) for zygote in zygotes}
+
     # Nothing of the platform's secrets is in what runs tasks; the look does find them where they are.
     key = (project / ".orrery" / "secrets" / "jwt_secret").read_text().strip()
     if os.geteuid() == 0:  # the agent hides its memory from its own user
         assert memory_holds(pids["scheduler"], key.encode())
-        agent = psutil.Process(pids["worker"])
         assert not memory_holds(agent.pid, key.encode())
         zygotes = [child for child in agent.children(True) if not_in_memory(child, key.encode())]
         assert zygotes, "no process of the agent's stayed to be looked at"

@@ -76,7 +76,10 @@ def _serve() -> int:
         settings=settings,
         cells=cells,
         zygotes=Zygotes(
-            environment=secrets.for_tasks(os.environ), deny=settings.preload_deny, together=unversioned, seed=seed
+            environment=secrets.for_tasks(os.environ),
+            deny=settings.preload_deny,
+            together=unversioned,
+            seed=seed,
         ),
         server=server,
         transport=transport,
