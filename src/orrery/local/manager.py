@@ -52,6 +52,15 @@ MODULES = (
     "airflow.api_fastapi.core_api.routes.public",
     "airflow.api_fastapi.core_api.routes.ui",
     "orrery.executor.executor",
+    # Each component looks whether the database is migrated.
+    "alembic.command",
+    "airflow.utils.db",
+)
+#: What each component would do first, and copy the memory for: without arguments, a database or a thread.
+WARM_UPS = (
+    ("airflow.models", "import_all_models"),
+    ("sqlalchemy.orm", "configure_mappers"),
+    ("airflow.cli.cli_parser", "get_parser"),
 )
 _TITLE = "orrery-manager (supervisord)"
 #: Python's own words that begin a component's command.
@@ -84,6 +93,8 @@ class Imported:
             importlib.import_module("setproctitle").setproctitle(_TITLE)
             for name in MODULES:
                 importlib.import_module(name)
+            for name, function in WARM_UPS:
+                getattr(importlib.import_module(name), function)()
         except BaseException as error:
             return f"{type(error).__name__}: {error}"
         if len(os.listdir("/proc/self/task")) > 1:  # noqa: PTH208 - a number is wanted

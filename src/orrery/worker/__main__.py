@@ -48,19 +48,22 @@ def _serve() -> int:
     from orrery.worker.zygotes import Zygotes  # noqa: PLC0415
 
     setproctitle("orrery-agent")
-    seed = Seed.sow()
     settings = executor_settings.read(
         lambda option: conf.get(executor_settings.SECTION, option, fallback=None)
     )
     path = settings.socket or Path(conf.get("core", "dags_folder")).parent / "run" / "worker.sock"
     state = path.parent
     here = machine.measure(state, environment=os.environ)
+    unversioned = bundles.unversioned()
+    visible = bundles.visible(os.environ)
+    # As late as can be, for more is shared then; but before there are threads, tokens, or locks of ours.
+    seed = Seed.sow()
     # Before there are threads: it forks to find out what this machine allows.
     cells = Cells.open(
         state,
         settings=settings,
         hide=bundles.hidden(path, os.environ),
-        keep=bundles.visible(os.environ),
+        keep=visible,
     )
     # It will hold the tokens of all tasks: none of them may look into its memory.
     kernel.set_dumpable(dumpable=False)
@@ -68,7 +71,6 @@ def _serve() -> int:
     transport = airflow_transport(server)
     compat.separate_secrets()
     shortcuts.remember_hostname()
-    unversioned = bundles.unversioned()
     agent = Agent(
         name=settings.node_name or socket.gethostname(),
         path=path,
