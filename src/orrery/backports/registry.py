@@ -74,6 +74,12 @@ FIXES = (
         versions=("0.136.3",),
     ),
     Fix(
+        id="shared-dependants",
+        target="fastapi.dependencies.utils",
+        distribution="fastapi",
+        versions=("0.136.3",),
+    ),
+    Fix(
         id="lean-svcs",
         target="svcs._core",
         distribution="svcs",

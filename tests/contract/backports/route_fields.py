@@ -15,8 +15,9 @@ from airflow import settings
 from airflow.api_fastapi.app import create_app
 from airflow.models import import_all_models
 from airflow.models.base import Base
-from fastapi import Body, FastAPI, Query
+from fastapi import Body, Depends, FastAPI, Query
 from fastapi._compat.v2 import ModelField
+from fastapi.dependencies.models import Dependant
 from pydantic import BaseModel, TypeAdapter
 from starlette.testclient import TestClient
 
@@ -43,12 +44,32 @@ def made() -> int:
     return sum("_type_adapter" in vars(each) for each in gc.get_objects() if type(each) is ModelField)
 
 
-def total() -> int:
-    return sum(type(each) is ModelField for each in gc.get_objects())
+def total(kind: type) -> int:
+    return sum(type(each) is kind for each in gc.get_objects())
+
+
+def limit(day: str, least: int = 0) -> str:
+    """A dependency whose `day` is a part of the path where the path has one, and asked for where not."""
+    return f"{day} {least}"
+
+
+Limit = Annotated[str, Depends(limit)]
+
+
+def twice(first: Limit, again: Annotated[str, Depends(limit, use_cache=False)]) -> str:
+    return f"{first} {again}"
 
 
 def own() -> FastAPI:
     app = FastAPI()
+
+    @app.get("/in-path/{day}")
+    def in_path(both: Annotated[str, Depends(twice)]) -> str:
+        return both
+
+    @app.get("/asked")
+    def asked(both: Annotated[str, Depends(twice)], one: Annotated[str, Depends(limit)]) -> str:
+        return f"{both} {one}"
 
     @app.get("/get/{day}")
     def get(
@@ -107,11 +128,22 @@ def at_once(app: FastAPI) -> int:
     return len({id(each) for each in seen})
 
 
+def depending(app: FastAPI) -> list[Any]:
+    """What dependencies find, and what another one in their place does, for as long as it is there."""
+    client = TestClient(app, raise_server_exceptions=False)
+    requests = ("/in-path/a?least=2", "/asked?day=b", "/asked")
+    before = [client.get(path).json() for path in requests]
+    app.dependency_overrides[limit] = lambda: "instead"
+    between = [client.get(path).json() for path in requests]
+    app.dependency_overrides.clear()
+    return [before, between, before == [client.get(path).json() for path in requests]]
+
+
 def main() -> None:
     import_all_models()
     Base.metadata.create_all(settings.engine)
     app = create_app(apps="core")
-    told: dict[str, Any] = {"fields": total(), "made": made()}
+    told: dict[str, Any] = {"fields": total(ModelField), "made": made(), "dependants": total(Dependant)}
     client = TestClient(app, raise_server_exceptions=False)
     paths = ("/api/v2/version", "/api/v2/monitor/health", "/api/v2/dags", "/api/v2/dags?limit=-1", "/no-such")
     told["answers"] = [client.get(path).status_code for path in paths]
@@ -128,6 +160,7 @@ def main() -> None:
         ("POST", "/post", {"dog": {"kind": 1}, "more": {"a": "x"}}),
     )
     told["mine described"] = mine.openapi()
+    told["depending"] = depending(mine)
     told["declared"] = [
         declared(each)
         for each in (
