@@ -47,10 +47,7 @@ MODULES = (
     "airflow.cli.commands.triggerer_command",
     "airflow.cli.commands.dag_processor_command",
     "airflow.cli.commands.api_server_command",
-    "airflow.api_fastapi.app",
     "airflow.api_fastapi.execution_api.versions",
-    "airflow.api_fastapi.core_api.routes.public",
-    "airflow.api_fastapi.core_api.routes.ui",
     "orrery.executor.executor",
     # Each component looks whether the database is migrated.
     "alembic.command",

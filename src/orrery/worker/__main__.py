@@ -54,7 +54,7 @@ def _serve() -> int:
     path = settings.socket or Path(conf.get("core", "dags_folder")).parent / "run" / "worker.sock"
     state = path.parent
     here = machine.measure(state, environment=os.environ)
-    unversioned = bundles.unversioned()
+    unversioned, have_versions = bundles.unversioned(), bundles.have_versions()
     visible = bundles.visible(os.environ)
     # As late as can be, for more is shared then; but before there are threads, tokens, or locks of ours.
     seed = Seed.sow()
@@ -82,6 +82,7 @@ def _serve() -> int:
             deny=settings.preload_deny,
             together=unversioned,
             seed=seed,
+            keeps_seed=have_versions,
         ),
         server=server,
         transport=transport,

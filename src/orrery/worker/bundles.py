@@ -21,6 +21,13 @@ def unversioned() -> list[tuple[str, str | None]]:
     return [(bundle.name, None) for bundle in DagBundlesManager().get_all_dag_bundles()]
 
 
+def have_versions() -> bool:
+    """Tell whether a configured bundle has versions, each of which gets a zygote of its own."""
+    from airflow.dag_processing.bundles.manager import DagBundlesManager  # noqa: PLC0415
+
+    return any(bundle.supports_versioning for bundle in DagBundlesManager().get_all_dag_bundles())
+
+
 def hidden(socket: Path, environment: Mapping[str, str]) -> list[Path]:
     """Return what a task with a file system of its own must not see: secrets, and the agent's socket."""
     secrets = environment.get("ORRERY_SECRETS_DIR")
