@@ -75,8 +75,10 @@ def test_components_share_restart_and_change(
 
     # What runs tasks shares with the agent, and with it alone.
     agent = psutil.Process(pids["worker"])
-    zygotes = [child for child in agent.children() if "orrery-zygote" in " ".join(child.cmdline())]
-    assert stack_start(agent.pid) in {stack_start(zygote.pid) for zygote in zygotes}
+    children = {" ".join(child.cmdline()).strip(): child.pid for child in agent.children()}
+    assert stack_start(children["orrery-zygote"]) == stack_start(agent.pid)
+    # No bundle here has versions, so no other zygote will be needed.
+    assert "orrery-seed" not in children
 
     # Nothing of the platform's secrets is in what runs tasks; the look does find them where they are.
     key = (project / ".orrery" / "secrets" / "jwt_secret").read_text().strip()

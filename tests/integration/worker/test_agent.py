@@ -163,6 +163,18 @@ def wait_for(what: Callable[[], Any], why: str = "") -> Any:
     raise AssertionError(f"it never happened: {why or what}")
 
 
+def is_fork(pid: int, of: int) -> bool:
+    """Tell whether one process came from another without exec, which moves the stack."""
+    starts = [Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()[25] for each in (pid, of)]
+    return starts[0] == starts[1]
+
+
+def title(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    return ""
+
+
 def is_alive(pid: int) -> bool:
     """Tell whether a process runs; one that has ended and that nobody has reaped does not."""
     try:
@@ -1076,17 +1088,46 @@ def test_changed_plugins_replace_the_zygotes(agents: Callable[..., Agent], home:
     agent = agents(AIRFLOW__ORRERY_EXECUTOR__PARSE_AHEAD="false").connect()
     running = agent.run("waits")
     before = home.answer(running)["ppid"]
+    assert is_fork(before, agent.process.pid)
 
     (home.plugins / "new.py").write_text("")
     wait_for(lambda: "Replacing a zygote" in agent.said)
     following = agent.run("hello")
     agent.ended(following)
 
-    assert home.answer(following)["ppid"] != before
+    after = home.answer(following)["ppid"]
+    assert after != before
+    assert not is_fork(after, agent.process.pid)  # which has imported what was there before the change
     assert is_alive(before)  # as long as its task runs
     home.let_go(running)
     assert agent.ended(running).ending == "finished"
     wait_for(lambda: not is_alive(before))
+
+
+@pytest.mark.parametrize(("versions", "seeds"), [(False, 0), (True, 1)])
+def test_a_seed_stays_where_a_bundle_has_versions(
+    agents: Callable[..., Agent], home: Home, versions: bool, seeds: int
+) -> None:
+    (home.library / "own_bundle.py").write_text(
+        "from airflow.dag_processing.bundles.local import LocalDagBundle\n"
+        "class Own(LocalDagBundle):\n"
+        f"    supports_versioning = {versions}\n"
+    )
+    bundle = {"name": "dags-folder", "classpath": "own_bundle.Own", "kwargs": {"path": str(home.dags)}}
+    agent = agents(
+        AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST=json.dumps([bundle]),
+        AIRFLOW__ORRERY_EXECUTOR__PARSE_AHEAD="false",
+    ).connect()
+    first = agent.run("waits")
+    zygote = home.answer(first)["ppid"]
+
+    # Either way the next one is made, of the seed or anew.
+    os.kill(zygote, signal.SIGKILL)
+    second = agent.run("hello")
+    assert agent.ended(second).ending == "finished"
+    assert is_fork(home.answer(second)["ppid"], agent.process.pid) == bool(seeds)
+
+    assert sum("orrery-seed" in title(pid) for pid in agent.zygotes()) == seeds
 
 
 def test_a_bundle_that_cannot_be_preloaded_fails_its_tasks_and_no_others(
