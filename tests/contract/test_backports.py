@@ -176,8 +176,10 @@ def test_the_fixes_reach_airflow_also_without_our_defaults(tmp_path: Path) -> No
 def test_each_fix_can_be_left_out(tmp_path: Path) -> None:
     assert {fix.id for fix in FIXES} == set(MARKS)
     assert run(tmp_path, "-c", WRAPPED, fixes="off") == [False] * len(MARKS)
-    for fix in FIXES:
-        assert run(tmp_path, "-c", WRAPPED, fixes=fix.id) == [name != fix.id for name in MARKS], fix.id
+    for half in (FIXES[::2], FIXES[1::2]):
+        left_out = {fix.id for fix in half}
+        found = run(tmp_path, "-c", WRAPPED, fixes=" ".join(left_out))
+        assert found == [name not in left_out for name in MARKS]
 
 
 MISSED = {
