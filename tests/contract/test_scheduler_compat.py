@@ -57,7 +57,8 @@ def told(tell: Tell, tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def test_every_story_is_expected(told: Any) -> None:
-    assert list(told["stories"]) == list(TURNS)
+    import pprint; pprint.pprint(told, width=150)
+    assert list(told["stories"]) == 0
 
 
 @pytest.mark.parametrize("name", [name for name, queued in TURNS.items() if queued is not None])

@@ -204,14 +204,27 @@ def story(
         executor.queued_tasks.clear()
         if how == "turn":
             told["is_done"] = turns.take([(dag_id, run_id)])
+            told["turn alone"] = [row[1] for row in rows(session, dag_id, run_id)]
+            queue_the_rest(turns)
         else:
             with the_loop() as loop:
                 loop(runner)
         told[how] = rows(session, dag_id, run_id)
+        told[f"{how} run"] = state_of(session, dag_id, run_id)
         told[f"{how} queued"] = sorted(key.task_id for key in executor.queued_tasks)
         told[f"{how} changed"] = told[how] != before
         end(session, dag_id)
     return told
+
+
+def state_of(session: Any, dag_id: str, run_id: str) -> str:
+    return str(session.scalar(select(DagRun.state).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)))
+
+
+def queue_the_rest(turns: Turns) -> None:
+    """Do what the executor does after a turn."""
+    while turns.is_more_scheduled and turns.queue_scheduled():
+        pass
 
 
 @contextmanager
