@@ -220,7 +220,9 @@ class PackingExecutor(BaseExecutor):  # type: ignore[misc]
         self._loop_took = time.monotonic() - self._loop_began
         self._take_news()
         added, runs = self._reset_added()
-        if self.event_buffer or (added >= _MANY and not self._queue_rest(runs)):
+        if self.event_buffer:
+            return
+        if added >= _MANY and not self._queue_rest(runs) and not (self._turns and self._has_plenty()):
             return
         # What one run goes on with, a turn finds; there may be more to do for several.
         is_more_likely = added and (self._turns is None or len(runs) > 1)
