@@ -221,6 +221,50 @@ def state_of(session: Any, dag_id: str, run_id: str) -> str:
     return str(session.scalar(select(DagRun.state).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)))
 
 
+def crowd(session: Any, runner: SchedulerJobRunner, turns: Turns) -> dict[str, Any]:
+    """Let seven runs go on and one end at once, where the pool has room for eight tasks in all."""
+    executor: Any = runner.executors[0]
+    told: dict[str, Any] = {}
+    Pool.create_or_update_pool(
+        "default_pool", slots=8, description="", include_deferred=False, session=session
+    )
+    for how in ("turn", "loop"):
+        executor.queued_tasks.clear()
+        names = [("diamond", f"crowd-{how}-{number}") for number in range(7)]
+        over = ("diamond", f"crowd-{how}-over")
+        for dag_id, run_id in names:
+            a_run(session, runner, dag_id, run_id, A_DONE)
+        a_run(session, runner, *over, B_DONE | {"c": "success", "d": "success"})
+        a_run(session, runner, "diamond", f"crowd-{how}-waits", {"a": "scheduled"})
+        if how == "turn":
+            told["is_done"] = turns.take([*names, over])
+            told["alone"] = states_of(session, "crowd-turn-%")
+            told["run that was over"] = state_of(session, *over)
+            queue_the_rest(turns)
+        else:
+            with the_loop() as loop:
+                loop(runner)
+        told[f"by {'a turn' if how == 'turn' else 'the loop'}"] = states_of(session, f"crowd-{how}-%")
+        end(session, "diamond")
+    Pool.create_or_update_pool(
+        "default_pool", slots=128, description="", include_deferred=False, session=session
+    )
+    return told
+
+
+def states_of(session: Any, run_ids: str) -> dict[str, int]:
+    """Return how many tasks are in which state, but for those that nothing has happened to."""
+    session.rollback()
+    found = session.execute(
+        text(
+            "SELECT state, count(*) FROM task_instance"
+            " WHERE run_id LIKE :ids AND state IS NOT NULL GROUP BY state"
+        ),
+        {"ids": run_ids},
+    )
+    return dict(sorted((str(state), int(number)) for state, number in found))
+
+
 def queue_the_rest(turns: Turns) -> None:
     """Do what the executor does after a turn."""
     while turns.is_more_scheduled and turns.queue_scheduled():
@@ -299,6 +343,12 @@ def special(session: Any, runner: SchedulerJobRunner, turns: Turns) -> dict[str,
         other.commit()
 
     attempt("of another version", other_version)
+    other = settings.NonScopedSession()
+    other.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+    told["queued beside another"] = turns.queue_scheduled()
+    other.rollback()
+    other.close()
+    told["a crowd"] = crowd(session, runner, turns)
     told["a freed slot"] = freed_slot(session, runner, turns)
     told["by its name"] = by_name(session, runner)
     told["quiet"] = quiet(session, runner, turns)
