@@ -4,8 +4,7 @@ Only for files of which all that a store writes follows from what was found, fro
 from their runs. Not so: errors and warnings; assets and deadlines, whose rows belong to several DAGs;
 timetables of others, which may follow anything; permissions that Airflow repairs at each store (FAB).
 
-Private names of Airflow used here: `SerializedDagModel.hash`, `DagCode.get_code_from_file`, and the form of
-a serialized DAG.
+Private names of Airflow used here: `DagCode.get_code_from_file`, and the form of a serialized DAG.
 """
 
 from __future__ import annotations
@@ -40,8 +39,8 @@ class ParsedFile:
     file: tuple[str, str]
     #: Of everything that was parsed, the source included.
     digest: bytes
-    #: By DAG: the hash by which Airflow knows its serialized form.
-    hashes: dict[str, str]
+    #: By id, as Airflow's `LazyDeserializedDAG`.
+    dags: dict[str, Any]
 
 
 def read(
@@ -68,10 +67,10 @@ def read(
         if source is None:
             return None
         digest.update(hashlib.sha256(source.encode(errors="surrogatepass")).digest())
-    hashes = {dag.dag_id: dag.hash for dag in dags}
-    if len(hashes) < len(dags):
+    by_id = {dag.dag_id: dag for dag in dags}
+    if len(by_id) < len(dags):
         return None
-    return ParsedFile(file=(bundle_name, relative_fileloc), digest=digest.digest(), hashes=hashes)
+    return ParsedFile(file=(bundle_name, relative_fileloc), digest=digest.digest(), dags=by_id)
 
 
 def _is_plain(dag: dict[str, Any]) -> bool:

@@ -15,10 +15,8 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
-
-from sqlalchemy.exc import SQLAlchemyError
 
 from orrery.backports import parsed_dags, stored_dags
 from orrery.backports.patch import wrap
@@ -28,6 +26,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from orrery.backports.parsed_dags import ParsedFile
+    from orrery.backports.stored_dags import Rows
 
 #: After so long a file is stored in full, whatever it looks like.
 _LONGEST_SECONDS = 300.0
@@ -39,11 +38,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Stored:
-    """What the last full store of a file has left."""
+    """What the last full store of a file has left, and what became of that."""
 
     parsed: bytes
-    rows: str
-    #: Monotonic seconds.
+    rows: Rows
+    #: Monotonic seconds, of the store.
     at: float
 
 
@@ -60,11 +59,11 @@ def _when_changed(persist: Callable[..., None]) -> Callable[..., None]:
         session = given["session"]
         found = _read(session, given)
         last = None if found is None else memory.pop(found.file, None)
-        if found and last and _is_same(session, found, last, given["run_duration"]):
-            memory[found.file] = last
+        if found and last and (rows := _unless_changed(session, found, last, given["run_duration"])):
+            memory[found.file] = replace(last, rows=rows)
             return
         persist(self, **given)
-        if found and (rows := _rows(session, found)) is not None:
+        if found and (rows := _after_store(session, found)):
             if len(memory) >= _MOST_FILES:
                 memory.clear()
             memory[found.file] = _Stored(parsed=found.digest, rows=rows, at=time.monotonic())
@@ -81,25 +80,23 @@ def _read(session: Any, given: dict[str, Any]) -> ParsedFile | None:
         return None
 
 
-def _is_same(session: Any, found: ParsedFile, last: _Stored, seconds: float) -> bool:
-    """Note that the file was parsed, if that is all there is to store."""
+def _unless_changed(session: Any, found: ParsedFile, last: _Stored, seconds: float) -> Rows | None:
+    """Note that the file was parsed and return its rows, if that is all there is to store."""
     if found.digest != last.parsed or time.monotonic() - last.at > _LONGEST_SECONDS:
-        return False
+        return None
     try:
-        return stored_dags.note_parsed(session, found, rows=last.rows, parse_seconds=seconds)
-    except SQLAlchemyError:
+        rows = stored_dags.unless_changed(session, found, last.rows)
+        return rows if rows and stored_dags.note_parsed(session, found, seconds) else None
+    except Exception:
         log.warning("Whether %s is stored cannot be told; it is stored in full", found.file, exc_info=True)
         session.rollback()
-        return False
+        return None
 
 
-def _rows(session: Any, found: ParsedFile) -> str | None:
-    """Return what the rows are after a store; None: not what was parsed, or it cannot be told."""
+def _after_store(session: Any, found: ParsedFile) -> Rows | None:
     try:
         with session.begin_nested():
-            return stored_dags.digest(session, found)
-    except SQLAlchemyError:
-        log.warning(
-            "What was stored of %s cannot be told; it will be stored again", found.file, exc_info=True
-        )
+            return stored_dags.after_store(session, found)
+    except Exception:
+        log.warning("What %s has left cannot be told; it will be stored again", found.file, exc_info=True)
         return None
