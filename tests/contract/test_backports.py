@@ -38,6 +38,32 @@ SOURCES = {
     "airflow.dag_processing.manager": {
         "DagFileProcessorManager._service_processor_sockets": "060eadcb06a47352",
         "DagFileProcessorManager._run_parsing_loop": "95ec97abc767b66d",
+        "DagFileProcessorManager.persist_parsing_result": "69e31b330c3b46b5",
+    },
+    "airflow.dag_processing.collection": {
+        "update_dag_parsing_results_in_db": "6d1bb97909cf3a04",
+        "_serialize_dag_capturing_errors": "1e620eb00e313c27",
+        "_update_import_errors": "5cf4b600833d4434",
+        "_update_dag_warnings": "33dc74692a50300c",
+        "_get_latest_runs_stmt": "7f3b9ebc952fc3f5",
+        "_RunInfo.calculate": "5c1702b47830de7a",
+        "DagModelOperation.update_dags": "da234bf3df1fa1ec",
+    },
+    "airflow.serialization.definitions.dag": {
+        "SerializedDAG.bulk_write_to_db": "2b8dca5eac489642",
+        "SerializedDAG.next_dagrun_info": "0c8c951434b3668d",
+    },
+    "airflow.models.dag": {
+        "DagModel.calculate_dagrun_date_fields": "f5214545eb524621",
+    },
+    "airflow.models.serialized_dag": {
+        "SerializedDagModel.write_dag": "a28af7f92c2fc3a9",
+    },
+    "airflow.models.dagcode": {
+        "DagCode.update_source_code": "274f21a6db7cacd3",
+    },
+    "airflow.timetables._cron": {
+        "CronMixin._describe_with_dom_dow_fix": "2c58fe85d908c369",
     },
     "airflow.dag_processing.processor": {
         "DagFileProcessorProcess.is_ready": "ceba9d7a033f54eb",
@@ -85,6 +111,7 @@ from airflow.sdk.execution_time.supervisor import WatchedSubprocess
 from airflow.dag_processing.manager import DagFileProcessorManager
 from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
 from airflow.jobs.triggerer_job_runner import TriggerRunnerSupervisor
+from airflow.timetables._cron import CronMixin
 from cadwyn.applications import Cadwyn
 print("ANSWER" + json.dumps([
     hasattr(method, "__orrery_early_fix__")
@@ -93,6 +120,8 @@ print("ANSWER" + json.dumps([
         WatchedSubprocess._check_subprocess_exit,
         SchedulerJobRunner.process_executor_events,
         DagFileProcessorManager._service_processor_sockets,
+        DagFileProcessorManager.persist_parsing_result,
+        CronMixin._describe_with_dom_dow_fix,
         TriggerRunnerSupervisor.load_triggers,
         Cadwyn._cadwyn_initialize,
     )
@@ -140,18 +169,32 @@ def test_the_versions_here_are_those_of_the_fixes() -> None:
         assert metadata.version(fix.distribution) in fix.versions, fix.id
 
 
+#: Of each fix how many of those methods it wraps, in that order.
+WRAPS = {
+    "task-exit": 2,
+    "stale-success": 1,
+    "processor-pace": 1,
+    "unchanged-dags": 1,
+    "cron-description": 1,
+    "idle-triggerer": 1,
+    "lazy-api-versions": 1,
+}
+
+
+def wrapped_without(*left_out: str) -> list[bool]:
+    return [name not in left_out for name, number in WRAPS.items() for _ in range(number)]
+
+
 def test_the_fixes_reach_airflow_also_without_our_defaults(tmp_path: Path) -> None:
-    assert run(tmp_path, "-c", WRAPPED) == [True, True, True, True, True, True]
-    assert run(tmp_path, "-c", WRAPPED, ORRERY_DEFAULTS="off") == [True, True, True, True, True, True]
+    assert set(WRAPS) == {fix.id for fix in FIXES}
+    assert run(tmp_path, "-c", WRAPPED) == wrapped_without()
+    assert run(tmp_path, "-c", WRAPPED, ORRERY_DEFAULTS="off") == wrapped_without()
 
 
 def test_each_fix_can_be_left_out(tmp_path: Path) -> None:
-    assert run(tmp_path, "-c", WRAPPED, fixes="off") == [False, False, False, False, False, False]
-    assert run(tmp_path, "-c", WRAPPED, fixes="task-exit") == [False, False, True, True, True, True]
-    assert run(tmp_path, "-c", WRAPPED, fixes="stale-success") == [True, True, False, True, True, True]
-    assert run(tmp_path, "-c", WRAPPED, fixes="processor-pace") == [True, True, True, False, True, True]
-    assert run(tmp_path, "-c", WRAPPED, fixes="idle-triggerer") == [True, True, True, True, False, True]
-    assert run(tmp_path, "-c", WRAPPED, fixes="lazy-api-versions") == [True, True, True, True, True, False]
+    assert run(tmp_path, "-c", WRAPPED, fixes="off") == wrapped_without(*WRAPS)
+    for name in WRAPS:
+        assert run(tmp_path, "-c", WRAPPED, fixes=name) == wrapped_without(name), name
 
 
 MISSED = {
@@ -255,3 +298,15 @@ def test_older_versions_of_the_execution_api_are_made_when_one_is_asked_for_and_
     assert stock["newest"][0][:2] == [200, 401]
     assert stock["let in"][1] == 404
     assert stock["all"][0] != stock["all"][-1]
+
+
+CRON = str(PROGRAMS / "cron_description.py")
+
+
+def test_a_cron_expression_is_put_into_words_once_and_in_the_same(tmp_path: Path) -> None:
+    stock = run(tmp_path, CRON, fixes="off")
+    ours = run(tmp_path, CRON, fixes="on")
+
+    assert [stock.pop("described"), ours.pop("described")] == [12, 4]
+    assert ours == stock
+    assert len(set(stock["words"])) == 4
