@@ -157,6 +157,21 @@ def test_the_loop_sleeps_longer_only_when_nothing_is_due(told: Any, name: str) -
         assert 0 < sleep <= longest
 
 
+def test_long_loops_are_followed_by_longer_pauses_and_full_nodes_are_fed_now_and_then(told: Any) -> None:
+    assert told["pace"] == {
+        "a loop of 0.0 s": 0.0,
+        "a loop of 0.1 s": 0.4,
+        "a loop of 0.5 s": 2.0,
+        "a loop of 5.0 s": 4.0,
+        "nobody listens": 0.0,
+        "0 wait, 10 run": [0, 0, 2],
+        "31 wait, 10 run": [0, 0, 2],
+        "118 wait, 10 run": [0, 0, 1],
+        "118 wait, 100 run": [0, 0, 2],
+        "another scheduler queues": None,
+    }
+
+
 def test_airflow_has_the_methods_that_a_turn_calls() -> None:
     from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
     from airflow.models.pool import Pool

@@ -256,13 +256,15 @@ class PackingExecutor(BaseExecutor):  # type: ignore[misc]
         self._queue_scheduled()
         return True
 
-    def _queue_scheduled(self) -> bool:
-        """Queue what is scheduled, of all runs, as far as there is room; False: another scheduler does."""
+    def _queue_scheduled(self) -> int | None:
+        """Queue what is scheduled, of all runs, as far as there is room; None: another scheduler does."""
+        total = 0
         queued: int | None = 0
         while self._turns and self.slots_available and (queued := self._turns.queue_scheduled()):
+            total += queued
             self._send()
         self._next_refill = time.monotonic() + _REFILL_SECONDS
-        return queued is not None
+        return None if queued is None else total
 
     def _send(self) -> None:
         self.trigger_tasks(0)
@@ -295,22 +297,23 @@ class PackingExecutor(BaseExecutor):  # type: ignore[misc]
         is_done = self._turns.take(named) if named else True
         if self._turns.queued:
             self._send()
-        is_done = self._refill() and is_done and len(named) == len(runs)
+        refilled = self._refill()
+        is_done = is_done and refilled is not None and len(named) == len(runs)
         if not is_done:
             self._pause_when_full()
         elif self._has_plenty():
             self._rest(_REFILL_SECONDS)
-        elif not self._turns.queued:
+        elif not (self._turns.queued or refilled):
             took = time.monotonic() - begun
             self._rest(min(max(_REST_FACTOR * took, _LEAST_REST_SECONDS), _MOST_REST_SECONDS))
         return is_done
 
-    def _refill(self) -> bool:
-        """Queue more of what is scheduled, when it is time; False: another scheduler is at it."""
+    def _refill(self) -> int | None:
+        """Queue more of what is scheduled, when it is time; None: another scheduler is at it."""
         if self._turns is None or not self._turns.is_more_scheduled:
-            return True
+            return 0
         if self._has_plenty() and time.monotonic() < self._next_refill:
-            return True
+            return 0
         return self._queue_scheduled()
 
     def _has_plenty(self) -> bool:

@@ -352,6 +352,7 @@ def special(session: Any, runner: SchedulerJobRunner, turns: Turns) -> dict[str,
     told["a freed slot"] = freed_slot(session, runner, turns)
     told["by its name"] = by_name(session, runner)
     told["quiet"] = quiet(session, runner, turns)
+    told["pace"] = pace(runner)
     return told
 
 
@@ -433,6 +434,38 @@ def quiet(session: Any, runner: SchedulerJobRunner, turns: Turns) -> dict[str, A
     say("UPDATE deadline SET missed = true")
     note("a deadline that was missed")
     say("DELETE FROM deadline")
+    return told
+
+
+def pace(runner: SchedulerJobRunner) -> dict[str, Any]:
+    """How long the loop sleeps after one that took long, and when more is queued while nodes are full."""
+    executor: Any = runner.executors[0]
+    asked: list[str] = []
+
+    def queue_scheduled() -> int:
+        asked.append("queue")
+        return 0
+
+    told: dict[str, Any] = {}
+    listener = SimpleNamespace(is_listening=True)
+    executor._recorder = SimpleNamespace(listener=listener)
+    executor._turns = SimpleNamespace(is_more_scheduled=True, queue_scheduled=queue_scheduled)
+    for took in (0.0, 0.1, 0.5, 5.0):
+        executor._loop_took = took
+        told[f"a loop of {took} s"] = executor._loop_pause()
+    listener.is_listening = False
+    told["nobody listens"] = executor._loop_pause()
+    executor._loop_took = 0.0
+    for waiting, placed in ((0, 10), (31, 10), (118, 10), (118, 100)):
+        executor._dispatcher.counts = lambda counts=(waiting, placed): counts
+        executor._next_refill = 0.0
+        asked.clear()
+        told[f"{waiting} wait, {placed} run"] = [executor._refill(), executor._refill(), len(asked)]
+    executor._turns.queue_scheduled = lambda: None
+    executor._next_refill = 0.0
+    told["another scheduler queues"] = executor._refill()
+    executor._turns = None
+    executor._dispatcher.counts = lambda: (0, 0)
     return told
 
 
