@@ -58,7 +58,11 @@ def read(
         return None
     if any(not _is_plain(dag.data["dag"]) for dag in dags) or _has_synced_permissions():
         return None
-    text = _text([[dag.data for dag in dags], bundle_version, version_data])
+    # In no order: Airflow finds the DAGs of a file in one that changes.
+    by_id = {dag.dag_id: dag for dag in dags}
+    if len(by_id) < len(dags):
+        return None
+    text = _text([{dag_id: dag.data for dag_id, dag in by_id.items()}, bundle_version, version_data])
     if text is None or _ASSET in text:
         return None
     digest = hashlib.sha256(text.encode())
@@ -67,9 +71,6 @@ def read(
         if source is None:
             return None
         digest.update(hashlib.sha256(source.encode(errors="surrogatepass")).digest())
-    by_id = {dag.dag_id: dag for dag in dags}
-    if len(by_id) < len(dags):
-        return None
     return ParsedFile(file=(bundle_name, relative_fileloc), digest=digest.digest(), dags=by_id)
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _MOST_SHAPES = 1000
+#: So many runs are looked at one by one.
+_FEW = 3
 
 #: A Dag and a run id.
 Name = tuple[str, str]
@@ -50,8 +52,10 @@ class Turns:
         try:
             if self.is_more_scheduled:
                 self.is_more_scheduled = self._is_anything_scheduled()
-            # The first of a crowd finds that others wait; each by itself is not looked at then.
-            crowd = [run for run in runs if self.is_more_scheduled or not self._look_at(run)]
+            named = list(runs)
+            # Each by itself is a transaction, and so a wait for the disk.
+            is_crowd = len(named) > _FEW
+            crowd = [run for run in named if is_crowd or self.is_more_scheduled or not self._look_at(run)]
             if crowd and (special := self._schedule(crowd)):
                 self._judge(special)
         except Exception:

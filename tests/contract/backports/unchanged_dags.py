@@ -55,6 +55,7 @@ class Processor:
     """A DAG processor, as far as it stores."""
 
     stores = 0
+    order = 1
 
     def parse(self, name: str, **more: Any) -> None:
         """Parse a file and store it, as the manager does."""
@@ -62,6 +63,8 @@ class Processor:
         bag = BundleDagBag(dag_folder=file, bundle_path=FOLDER, bundle_name="dags-folder")
         assert not bag.import_errors, bag.import_errors
         dags = [LazyDeserializedDAG.from_dag(dag) for dag in bag.dags.values()]
+        dags = dags[:: self.order]  # Airflow's order changes from parsing to parsing
+        self.order = -self.order
         given = {
             "bundle_name": "dags-folder",
             "bundle_version": None,
