@@ -288,25 +288,32 @@ class PackingExecutor(BaseExecutor):  # type: ignore[misc]
 
     def _advance(self) -> bool:
         """Go on with the runs that notifications have named; False: the loop has to look at everything."""
-        runs = [run_of(payload) for payload in self._recorder.listener.take()]
-        named = [run for run in runs if run is not None]
-        if self._turns is None:
-            self._pause_when_full()
-            return False
         begun = time.monotonic()
-        is_done = self._turns.take(named) if named else True
-        if self._turns.queued:
-            self._send()
-        refilled = self._refill()
-        is_done = is_done and refilled is not None and len(named) == len(runs)
+        is_done, queued = self._follow()
         if not is_done:
             self._pause_when_full()
+            # Nodes would run out of tasks while the loop looks at everything.
+            if self._recorder.listener.drain():
+                self._follow()
         elif self._has_plenty():
             self._rest(_REFILL_SECONDS)
-        elif not (self._turns.queued or refilled):
+        elif not queued:
             took = time.monotonic() - begun
             self._rest(min(max(_REST_FACTOR * took, _LEAST_REST_SECONDS), _MOST_REST_SECONDS))
         return is_done
+
+    def _follow(self) -> tuple[bool, int]:
+        """Take a turn of what was heard; return whether that is all to do, and how many it queued."""
+        runs = [run_of(payload) for payload in self._recorder.listener.take()]
+        named = [run for run in runs if run is not None]
+        if self._turns is None:
+            return False, 0
+        is_done = self._turns.take(named) if named else True
+        queued = self._turns.queued if named else 0
+        if queued:
+            self._send()
+        refilled = self._refill()
+        return is_done and refilled is not None and len(named) == len(runs), queued + (refilled or 0)
 
     def _refill(self) -> int | None:
         """Queue more of what is scheduled, when it is time; None: another scheduler is at it."""

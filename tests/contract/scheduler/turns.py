@@ -475,7 +475,7 @@ def by_name(session: Any, runner: SchedulerJobRunner) -> list[Any]:
     executor.queued_tasks.clear()
     a_run(session, runner, "diamond", "named", A_DONE)
     heard: list[set[str]] = []
-    executor._recorder = SimpleNamespace(listener=SimpleNamespace(take=heard.pop))
+    executor._recorder = SimpleNamespace(listener=SimpleNamespace(take=heard.pop, drain=lambda: False))
     told: list[Any] = []
     for payloads in ({"diamond\nnamed"}, {""}, {"diamond\nnamed", ""}, {"diamond\nno such run"}):
         heard.append(payloads)
