@@ -143,14 +143,19 @@ def deleted(name: str) -> None:
         delete_dag(name, session=session)
 
 
+def set_longest(seconds: float) -> None:
+    fix: Any = importlib.import_module("orrery.backports.unchanged_dags")
+    fix._LONGEST_SECONDS = seconds
+
+
 def later(name: str) -> None:
     if HAS_FIX:
-        importlib.import_module("orrery.backports.unchanged_dags")._LONGEST_SECONDS = 0
+        set_longest(0)
 
 
 def soon(name: str) -> None:
     if HAS_FIX:
-        importlib.import_module("orrery.backports.unchanged_dags")._LONGEST_SECONDS = 300
+        set_longest(300)
 
 
 @dataclass(frozen=True)
