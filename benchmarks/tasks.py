@@ -24,7 +24,7 @@ if not __package__:  # run as a file: the package `benchmarks` is found from the
 from benchmarks.lab import facts, history, measures, report, rest, slots
 from benchmarks.lab.contest import SIDES, Contest, take
 from benchmarks.lab.project import attach
-from benchmarks.lab.storm import storm
+from benchmarks.lab.storm import LIMIT_SECONDS, storm
 from benchmarks.lab.sustained import sustained
 
 if TYPE_CHECKING:
@@ -68,6 +68,13 @@ def options() -> argparse.Namespace:
     add("--sides", type=words(SIDES), default=SIDES, help=",".join(SIDES))
     add("--executor", choices=("packing", "local"), help="of our orrery.yaml; without it: the default")
     add("--long", type=float, nargs="?", const=15.0, metavar="MINUTES", help="also at full rate for so long")
+    add(
+        "--limit-storm",
+        type=float,
+        default=LIMIT_SECONDS,
+        metavar="SECONDS",
+        help=f"a storm that takes longer is broken off and told as a rate; {LIMIT_SECONDS:.0f}",
+    )
     add("--project-keep", action="store_true", help="leave our last deployment running, and tell where")
     add("--project", type=Path, metavar="FOLDER", help="measure the deployment that runs there, once")
     add("--show", type=Path, nargs="+", metavar="CSV", help="only print the table of earlier runs together")
@@ -76,6 +83,8 @@ def options() -> argparse.Namespace:
 
 def chosen_measures(arguments: argparse.Namespace) -> dict[str, Measure]:
     chosen = {"warm-up": measures.warm_up} | {name: MEASURES[name] for name in arguments.only}
+    if "storm" in chosen:
+        chosen["storm"] = functools.partial(storm, limit_seconds=arguments.limit_storm)
     if arguments.long:
         chosen["sustained"] = functools.partial(sustained, minutes=arguments.long)
     return chosen

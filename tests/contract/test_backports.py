@@ -38,6 +38,32 @@ SOURCES = {
     "airflow.dag_processing.manager": {
         "DagFileProcessorManager._service_processor_sockets": "060eadcb06a47352",
         "DagFileProcessorManager._run_parsing_loop": "95ec97abc767b66d",
+        "DagFileProcessorManager.persist_parsing_result": "69e31b330c3b46b5",
+    },
+    "airflow.dag_processing.collection": {
+        "update_dag_parsing_results_in_db": "6d1bb97909cf3a04",
+        "_serialize_dag_capturing_errors": "1e620eb00e313c27",
+        "_update_import_errors": "5cf4b600833d4434",
+        "_update_dag_warnings": "33dc74692a50300c",
+        "_get_latest_runs_stmt": "7f3b9ebc952fc3f5",
+        "_RunInfo.calculate": "5c1702b47830de7a",
+        "DagModelOperation.update_dags": "da234bf3df1fa1ec",
+    },
+    "airflow.serialization.definitions.dag": {
+        "SerializedDAG.bulk_write_to_db": "2b8dca5eac489642",
+        "SerializedDAG.next_dagrun_info": "0c8c951434b3668d",
+    },
+    "airflow.models.dag": {
+        "DagModel.calculate_dagrun_date_fields": "f5214545eb524621",
+    },
+    "airflow.models.serialized_dag": {
+        "SerializedDagModel.write_dag": "a28af7f92c2fc3a9",
+    },
+    "airflow.models.dagcode": {
+        "DagCode.update_source_code": "274f21a6db7cacd3",
+    },
+    "airflow.timetables._cron": {
+        "CronMixin._describe_with_dom_dow_fix": "2c58fe85d908c369",
     },
     "airflow.dag_processing.processor": {
         "DagFileProcessorProcess.is_ready": "ceba9d7a033f54eb",
@@ -97,6 +123,8 @@ MARKS = (
     "task-exit",
     "stale-success",
     "processor-pace",
+    "unchanged-dags",
+    "cron-description",
     "idle-triggerer",
     "lazy-api-versions",
     "lazy-route-fields",
@@ -109,6 +137,7 @@ from airflow.sdk.execution_time.supervisor import WatchedSubprocess
 from airflow.dag_processing.manager import DagFileProcessorManager
 from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
 from airflow.jobs.triggerer_job_runner import TriggerRunnerSupervisor
+from airflow.timetables._cron import CronMixin
 from cadwyn.applications import Cadwyn
 from fastapi._compat.v2 import ModelField
 from fastapi.dependencies import utils
@@ -120,6 +149,8 @@ print("ANSWER" + json.dumps([
         WatchedSubprocess._check_subprocess_exit,
         SchedulerJobRunner.process_executor_events,
         DagFileProcessorManager._service_processor_sockets,
+        DagFileProcessorManager.persist_parsing_result,
+        CronMixin._describe_with_dom_dow_fix,
         TriggerRunnerSupervisor.load_triggers,
         Cadwyn._cadwyn_initialize,
         ModelField.__post_init__,
@@ -168,18 +199,21 @@ def test_the_versions_here_are_those_of_the_fixes() -> None:
         assert metadata.version(fix.distribution) in fix.versions, fix.id
 
 
+def marked_without(*left_out: str) -> list[bool]:
+    return [name not in left_out for name in MARKS]
+
+
 def test_the_fixes_reach_airflow_also_without_our_defaults(tmp_path: Path) -> None:
-    assert run(tmp_path, "-c", WRAPPED) == [True] * len(MARKS)
-    assert run(tmp_path, "-c", WRAPPED, ORRERY_DEFAULTS="off") == [True] * len(MARKS)
+    assert set(MARKS) == {fix.id for fix in FIXES}
+    assert run(tmp_path, "-c", WRAPPED) == marked_without()
+    assert run(tmp_path, "-c", WRAPPED, ORRERY_DEFAULTS="off") == marked_without()
 
 
 def test_each_fix_can_be_left_out(tmp_path: Path) -> None:
-    assert {fix.id for fix in FIXES} == set(MARKS)
-    assert run(tmp_path, "-c", WRAPPED, fixes="off") == [False] * len(MARKS)
+    assert run(tmp_path, "-c", WRAPPED, fixes="off") == marked_without(*MARKS)
     for half in (FIXES[::2], FIXES[1::2]):
-        left_out = {fix.id for fix in half}
-        found = run(tmp_path, "-c", WRAPPED, fixes=" ".join(left_out))
-        assert found == [name not in left_out for name in MARKS]
+        left_out = [fix.id for fix in half]
+        assert run(tmp_path, "-c", WRAPPED, fixes=" ".join(left_out)) == marked_without(*left_out)
 
 
 MISSED = {
@@ -317,3 +351,15 @@ def test_svcs_loads_what_airflow_uses_and_the_rest_for_who_asks(tmp_path: Path) 
     assert (len(stock.pop("with Airflow")), ours.pop("with Airflow")) == (4, [])
     assert len(ours["at last"]) == 4
     assert ours == stock
+
+
+CRON = str(PROGRAMS / "cron_description.py")
+
+
+def test_a_cron_expression_is_put_into_words_once_and_in_the_same(tmp_path: Path) -> None:
+    stock = run(tmp_path, CRON, fixes="off")
+    ours = run(tmp_path, CRON, fixes="on")
+
+    assert [stock.pop("described"), ours.pop("described")] == [12, 4]
+    assert ours == stock
+    assert len(set(stock["words"])) == 4

@@ -56,6 +56,18 @@ FIXES = (
         versions=("3.3.2",),
     ),
     Fix(
+        id="unchanged-dags",
+        target="airflow.dag_processing.manager",
+        distribution="apache-airflow-core",
+        versions=("3.3.2",),
+    ),
+    Fix(
+        id="cron-description",
+        target="airflow.timetables._cron",
+        distribution="apache-airflow-core",
+        versions=("3.3.2",),
+    ),
+    Fix(
         id="idle-triggerer",
         target="airflow.jobs.triggerer_job_runner",
         distribution="apache-airflow-core",

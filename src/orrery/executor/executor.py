@@ -41,6 +41,9 @@ _LONGEST_SLEEP_SECONDS = 1.0
 #: When no run is under way and nothing is due before. Each loop asks the database a dozen questions; the
 #: scheduler's heartbeat, which comes with the loops, is looked for within 30 s.
 _LONGEST_QUIET_SECONDS = 4.0
+#: Loops that look at many runs take long. Turns go on with what succeeds meanwhile, so loops may take a
+#: fifth of the time: the pause is this much longer than the last loop, up to the same four seconds.
+_LOOP_PAUSE_FACTOR = 4
 #: So many queued in one loop: there is probably more.
 _MANY = 16
 #: After a loop that has queued something. Most often its end is what happens next; the loop that stock
@@ -56,8 +59,9 @@ _LOOK_SECONDS = 0.02
 _REST_FACTOR = 5
 _LEAST_REST_SECONDS = 0.01
 _MOST_REST_SECONDS = 0.2
-#: So many more are queued at a time while others wait.
+#: While so many wait for nodes, more are queued now and then only: there is enough to choose from.
 _REFILL = 32
+_REFILL_SECONDS = 0.5
 #: Queued with us, for each that can run: enough to choose from.
 _BACKLOG_FACTOR = 4
 _LEAST_BACKLOG = 256
@@ -98,6 +102,7 @@ class PackingExecutor(BaseExecutor):  # type: ignore[misc]
         self._added_runs: set[tuple[str, str]] = set()
         self._loop_began = time.monotonic()
         self._loop_took = 0.0
+        self._next_refill = 0.0
 
     # -- life -------------------------------------------------------------------------------------
 
@@ -215,11 +220,13 @@ class PackingExecutor(BaseExecutor):  # type: ignore[misc]
         self._loop_took = time.monotonic() - self._loop_began
         self._take_news()
         added, runs = self._reset_added()
-        if self.event_buffer or (added >= _MANY and not self._queue_rest(runs)):
+        if self.event_buffer:
+            return
+        if added >= _MANY and not self._queue_rest(runs) and not (self._turns and self._has_plenty()):
             return
         # What one run goes on with, a turn finds; there may be more to do for several.
         is_more_likely = added and (self._turns is None or len(runs) > 1)
-        self._wait(_SECOND_LOOK_SECONDS if is_more_likely else self._longest_sleep())
+        self._wait(max(_SECOND_LOOK_SECONDS if is_more_likely else self._longest_sleep(), self._loop_pause()))
         self._take_news()
         self._recorder.tick(self._dispatcher)
 
@@ -230,6 +237,12 @@ class PackingExecutor(BaseExecutor):  # type: ignore[misc]
             return _LONGEST_SLEEP_SECONDS
         quiet = self._turns.seconds_of_quiet()
         return _LONGEST_SLEEP_SECONDS if quiet is None else min(quiet, _LONGEST_QUIET_SECONDS)
+
+    def _loop_pause(self) -> float:
+        """Return how long the loop has to sleep for what it costs, in seconds, while it is not needed."""
+        if self._turns is None or not self._recorder.listener.is_listening:
+            return 0.0
+        return min(_LOOP_PAUSE_FACTOR * self._loop_took, _LONGEST_QUIET_SECONDS)
 
     def _reset_added(self) -> tuple[int, set[tuple[str, str]]]:
         added, self._added = self._added, 0
@@ -243,9 +256,15 @@ class PackingExecutor(BaseExecutor):  # type: ignore[misc]
         self._queue_scheduled()
         return True
 
-    def _queue_scheduled(self) -> None:
-        while self._turns and self.slots_available and self._turns.queue_scheduled():
+    def _queue_scheduled(self) -> int | None:
+        """Queue what is scheduled, of all runs, as far as there is room; None: another scheduler does."""
+        total = 0
+        queued: int | None = 0
+        while self._turns and self.slots_available and (queued := self._turns.queue_scheduled()):
+            total += queued
             self._send()
+        self._next_refill = time.monotonic() + _REFILL_SECONDS
+        return None if queued is None else total
 
     def _send(self) -> None:
         self.trigger_tasks(0)
@@ -269,28 +288,45 @@ class PackingExecutor(BaseExecutor):  # type: ignore[misc]
 
     def _advance(self) -> bool:
         """Go on with the runs that notifications have named; False: the loop has to look at everything."""
-        runs = [run_of(payload) for payload in self._recorder.listener.take()]
-        named = [run for run in runs if run is not None]
-        if self._turns is None or len(named) < len(runs):
-            self._pause_when_full()
-            return False
         begun = time.monotonic()
-        is_done = self._turns.take(named)
-        if self._turns.queued:
-            self._send()
-        elif is_done:
-            self._refill()
-            took = time.monotonic() - begun
-            self._rest(min(max(_REST_FACTOR * took, _LEAST_REST_SECONDS), _MOST_REST_SECONDS))
+        is_done, queued = self._follow()
         if not is_done:
             self._pause_when_full()
+            # Nodes would run out of tasks while the loop looks at everything.
+            if self._recorder.listener.drain():
+                self._follow()
+        elif self._has_plenty():
+            self._rest(_REFILL_SECONDS)
+        elif not queued:
+            took = time.monotonic() - begun
+            self._rest(min(max(_REST_FACTOR * took, _LEAST_REST_SECONDS), _MOST_REST_SECONDS))
         return is_done
 
-    def _refill(self) -> None:
-        """Queue more of what is scheduled, when there is room to choose for."""
-        waiting, _ = self._dispatcher.counts()
-        if self._turns and self._turns.is_more_scheduled and (not waiting or self.slots_available >= _REFILL):
-            self._queue_scheduled()
+    def _follow(self) -> tuple[bool, int]:
+        """Take a turn of what was heard; return whether that is all to do, and how many it queued."""
+        runs = [run_of(payload) for payload in self._recorder.listener.take()]
+        named = [run for run in runs if run is not None]
+        if self._turns is None:
+            return False, 0
+        is_done = self._turns.take(named) if named else True
+        queued = self._turns.queued if named else 0
+        if queued:
+            self._send()
+        refilled = self._refill()
+        return is_done and refilled is not None and len(named) == len(runs), queued + (refilled or 0)
+
+    def _refill(self) -> int | None:
+        """Queue more of what is scheduled, when it is time; None: another scheduler is at it."""
+        if self._turns is None or not self._turns.is_more_scheduled:
+            return 0
+        if self._has_plenty() and time.monotonic() < self._next_refill:
+            return 0
+        return self._queue_scheduled()
+
+    def _has_plenty(self) -> bool:
+        """Whether what waits for nodes keeps them busy for a while."""
+        waiting, placed = self._dispatcher.counts()
+        return bool(waiting >= max(_REFILL, 2 * placed))
 
     def _pause_when_full(self) -> None:
         if self._dispatcher.counts()[0]:

@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
+from airflow.models.dag import DagModel
+from airflow.models.dagrun import DagRun
 from airflow.models.pool import Pool
 from airflow.models.taskinstance import TaskInstance
 from airflow.serialization.definitions.mappedoperator import is_mapped
 from airflow.utils.db import DBLocks
-from airflow.utils.sqlalchemy import is_lock_not_available_error, prohibit_commit
+from airflow.utils.sqlalchemy import is_lock_not_available_error, prohibit_commit, with_row_locks
+from airflow.utils.state import DagRunState
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import joinedload
 
@@ -120,7 +123,7 @@ class Room:
     scheduled: int
 
 
-_LOCK_RUN = sa.text("""
+_LOCK_RUNS = sa.text("""
     SELECT run.id, run.dag_id, run.run_id, dag.max_active_tasks,
         dag.has_task_concurrency_limits AS has_task_limits, run.bundle_version IS NOT NULL AS is_pinned,
         CASE WHEN run.bundle_version IS NOT NULL AND run.created_dag_version_id IS NOT NULL
@@ -128,15 +131,18 @@ _LOCK_RUN = sa.text("""
             ELSE (SELECT version.id FROM dag_version version WHERE version.dag_id = run.dag_id
                 ORDER BY version.created_at DESC LIMIT 1)
         END AS version_id
-    FROM dag_run run JOIN dag ON dag.dag_id = run.dag_id
-    WHERE run.dag_id = :dag_id AND run.run_id = :run_id AND run.state = 'running'
-        AND NOT dag.is_paused AND NOT dag.is_stale AND dag.bundle_name IS NOT NULL
+    FROM unnest(CAST(:dags AS text[]), CAST(:runs AS text[])) AS asked (dag_id, run_id)
+    JOIN dag_run run USING (dag_id, run_id) JOIN dag USING (dag_id)
+    WHERE run.state = 'running' AND NOT dag.is_paused AND NOT dag.is_stale AND dag.bundle_name IS NOT NULL
         AND run.run_after <= now() AND (run.logical_date IS NULL OR run.logical_date <= now())
     FOR NO KEY UPDATE OF run SKIP LOCKED""")
 
 _COUNT = sa.text("""
-    SELECT task_id, state, count(*) AS number, bool_or(dag_version_id = :version_id) AS is_current
-    FROM task_instance WHERE dag_id = :dag_id AND run_id = :run_id GROUP BY task_id, state""")
+    SELECT asked.id, task.task_id, task.state, count(*) AS number,
+        bool_or(task.dag_version_id = asked.version_id) AS is_current
+    FROM unnest(CAST(:ids AS int[]), CAST(:dags AS text[]), CAST(:runs AS text[]), CAST(:versions AS uuid[]))
+        AS asked (id, dag_id, run_id, version_id)
+    JOIN task_instance task USING (dag_id, run_id) GROUP BY asked.id, task.task_id, task.state""")
 
 _OTHERS = sa.text("SELECT EXISTS (SELECT FROM task_instance WHERE state = 'scheduled')")
 
@@ -148,9 +154,18 @@ _QUEUE = sa.text("""
     WHERE dag_id = :dag_id AND run_id = :run_id AND task_id = ANY(:tasks) AND state IS NULL
     RETURNING id, pool, pool_slots, executor, dag_version_id""")
 
+#: The first of the two alone.
+_SCHEDULE = sa.text("""
+    UPDATE task_instance task SET state = 'scheduled', scheduled_dttm = :now, updated_at = :now,
+        try_number = try_number + 1
+    FROM unnest(CAST(:dags AS text[]), CAST(:runs AS text[]), CAST(:tasks AS text[]))
+        AS ready (dag_id, run_id, task_id)
+    WHERE task.dag_id = ready.dag_id AND task.run_id = ready.run_id AND task.task_id = ready.task_id
+        AND task.state IS NULL""")
+
 _DECIDED = sa.text("""
     UPDATE dag_run SET last_scheduling_decision = :now, updated_at = :now, scheduled_by_job_id = :job_id
-    WHERE id = :id""")
+    WHERE id = ANY(:ids)""")
 
 
 #: Whether the loop has anything to look after, and when the clock next gives it something. All else that may
@@ -179,21 +194,32 @@ def seconds_of_quiet(session: Session) -> float | None:
     return float(seconds) if seconds > 0 else None
 
 
-def lock_run(session: Session, dag_id: str, run_id: str) -> RunRow | None:
-    """Lock a run; None when it does not run, may not go on, or another scheduler looks at it."""
-    row = session.execute(_LOCK_RUN, {"dag_id": dag_id, "run_id": run_id}).one_or_none()
-    return None if row is None else RunRow(**row._mapping)
+def lock_runs(session: Session, runs: Iterable[tuple[str, str]]) -> list[RunRow]:
+    """Lock runs, of a Dag and run id each.
+
+    Left out is what does not run, may not go on, or is looked at by another scheduler.
+    """
+    return [RunRow(**row._mapping) for row in session.execute(_LOCK_RUNS, _columns(runs, "dags", "runs"))]
 
 
-def count_states(session: Session, run: RunRow) -> tuple[dict[str, States], bool]:
-    """Return how many instances of each task are in which state, and whether any is of the run's version."""
-    found: dict[str, States] = defaultdict(dict)
-    is_current = False
-    asked = {"dag_id": run.dag_id, "run_id": run.run_id, "version_id": run.version_id}
-    for task_id, state, number, is_of_version in session.execute(_COUNT, asked):
-        found[task_id][state] = number
-        is_current = is_current or bool(is_of_version)
-    return found, is_current
+def count_states(session: Session, runs: Iterable[RunRow]) -> dict[int, tuple[dict[str, States], bool]]:
+    """Return by run how many instances of each task are in which state, and whether any is of its version."""
+    found: dict[int, dict[str, States]] = {run.id: defaultdict(dict) for run in runs}
+    current: set[int] = set()
+    asked = ((run.id, run.dag_id, run.run_id, run.version_id) for run in runs)
+    columns = _columns(asked, "ids", "dags", "runs", "versions")
+    columns["versions"] = [None if each is None else str(each) for each in columns["versions"]]
+    for run, task_id, state, number, is_current in session.execute(_COUNT, columns):
+        found[run][task_id][state] = number
+        if is_current:
+            current.add(run)
+    return {run: (states, run in current) for run, states in found.items()}
+
+
+def _columns(rows: Iterable[tuple[Any, ...]], *names: str) -> dict[str, list[Any]]:
+    """Return rows by column, as a statement takes them."""
+    columns = list(zip(*rows, strict=True)) or [() for _ in names]
+    return {name: list(column) for name, column in zip(names, columns, strict=True)}
 
 
 def is_anything_scheduled(session: Session) -> bool:
@@ -225,9 +251,40 @@ def queue_ready(session: Session, run: RunRow, tasks: Iterable[str], *, job_id: 
     return list(session.execute(_QUEUE, asked))
 
 
-def decided(session: Session, run: RunRow, *, job_id: Any, now: Any) -> None:
-    """Note that a scheduler has looked at a run."""
-    session.execute(_DECIDED, {"id": run.id, "job_id": job_id, "now": now})
+def schedule_ready(session: Session, ready: Iterable[tuple[str, str, str]], *, now: Any) -> None:
+    """Schedule tasks that nothing has happened to yet, of a Dag, run and task id each."""
+    session.execute(_SCHEDULE, {**_columns(ready, "dags", "runs", "tasks"), "now": now})
+
+
+def decided(session: Session, runs: Iterable[RunRow], *, job_id: Any, now: Any) -> None:
+    """Note that a scheduler has looked at runs."""
+    session.execute(_DECIDED, {"ids": [run.id for run in runs], "job_id": job_id, "now": now})
+
+
+def schedule_runs(runner: Any, session: Session, runs: Iterable[tuple[str, str]]) -> None:
+    """Schedule what is ready in these runs, or end them, as Airflow's loop does with all.
+
+    Those that another scheduler looks at, or that may not go on, are left out, as there.
+    """
+    asked = (
+        sa.select(DagRun)
+        .join(DagModel, DagModel.dag_id == DagRun.dag_id)
+        .where(
+            sa.tuple_(DagRun.dag_id, DagRun.run_id).in_(list(runs)),
+            DagRun.state == DagRunState.RUNNING,
+            DagRun.run_after <= sa.func.now(),
+            DagModel.is_paused.is_(False),
+            DagModel.is_stale.is_(False),
+        )
+    )
+    with prohibit_commit(session) as guard:
+        locked = with_row_locks(asked, of=DagRun, session=session, skip_locked=True)
+        found = list(session.scalars(locked).unique())
+        runner._stamp_team_names(found, session)
+        callbacks = runner._schedule_all_dag_runs(guard, found, session)
+    for run, callback in callbacks:
+        if callback and (dag := runner.scheduler_dag_bag.get_dag_for_run(run, session=session)):
+            runner._send_dag_callbacks_to_processor(dag, callback)
 
 
 def hand_over(runner: Any, session: Session, ids: Iterable[UUID]) -> None:
@@ -245,8 +302,11 @@ def hand_over(runner: Any, session: Session, ids: Iterable[UUID]) -> None:
     runner._enqueue_task_instances_with_queued_state(tis, runner.executors[0], session=session)
 
 
-def queue_scheduled(runner: Any, session: Session) -> int:
-    """Queue what is scheduled, of all runs, as Airflow's loop does; return how many that was."""
+def queue_scheduled(runner: Any, session: Session) -> int | None:
+    """Queue what is scheduled, of all runs, as Airflow's loop does; return how many that was.
+
+    None: another scheduler is in the critical section.
+    """
     with prohibit_commit(session) as guard:
         try:
             queued = runner._critical_section_enqueue_task_instances(session=session)
@@ -254,7 +314,7 @@ def queue_scheduled(runner: Any, session: Session) -> int:
             if not is_lock_not_available_error(error=error):
                 raise
             session.rollback()
-            return 0
+            return None
         guard.commit()
     return int(queued)
 

@@ -1,9 +1,10 @@
-"""Turns: what the scheduler does about one run whose task has succeeded, between two of its loops.
+"""Turns: what the scheduler does about runs whose tasks have succeeded, between two of its loops.
 
 A loop of Airflow's looks at everything: Dags that are due, assets, runs that wait, deadlines, callbacks.
-A task's success changes nothing of that, most often. A turn looks at that run alone, and starts what the
-success has made ready, under the locks that Airflow takes. Where anything is not plain it does nothing and
-says so: then the loop comes, at once.
+A task's success changes nothing of that, most often. A turn looks at its run alone, and starts what the
+success has made ready, under the locks that Airflow takes. Where other tasks wait for the same room it
+schedules only, many runs together, and Airflow's own choice of what is queued follows; where anything in a
+run is not plain, Airflow's own judgement of that run. A loop comes where even that cannot be told.
 """
 
 from __future__ import annotations
@@ -20,11 +21,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from uuid import UUID
 
-    from orrery.executor.shape import Shape
+    from orrery.executor.shape import Shape, States
 
 log = structlog.get_logger(__name__)
 
 _MOST_SHAPES = 1000
+#: So many runs are looked at one by one.
+_FEW = 3
+
+#: A Dag and a run id.
+Name = tuple[str, str]
 
 
 class Turns:
@@ -37,19 +43,26 @@ class Turns:
         self._shapes: dict[UUID, tuple[Any, Shape | None]] = {}
         #: How many tasks the last turn has queued.
         self.queued = 0
-        #: Whether tasks were seen that wait to be queued.
+        #: Whether tasks were seen that wait to be queued, of whichever run.
         self.is_more_scheduled = False
 
-    def take(self, runs: Iterable[tuple[str, str]]) -> bool:
-        """Look at runs, by Dag and run id; False: a loop has to."""
+    def take(self, runs: Iterable[Name]) -> bool:
+        """Look at runs; False: a loop has to."""
         self.queued = 0
-        self.is_more_scheduled = False
         try:
-            return all(self._look_at(dag_id, run_id) for dag_id, run_id in runs)
+            if self.is_more_scheduled:
+                self.is_more_scheduled = self._is_anything_scheduled()
+            named = list(runs)
+            # Each by itself is a transaction, and so a wait for the disk.
+            is_crowd = len(named) > _FEW
+            crowd = [run for run in named if is_crowd or self.is_more_scheduled or not self._look_at(run)]
+            if crowd and (special := self._schedule(crowd)):
+                self._judge(special)
         except Exception:
             # Whatever it is, Airflow's own loop meets it too, and knows what to do.
             log.warning("A turn failed; the scheduler's loop goes on", exc_info=True)
             return False
+        return True
 
     def seconds_of_quiet(self) -> float | None:
         """Return for how long nothing is due; None: something is, or it cannot be told."""
@@ -61,19 +74,25 @@ class Turns:
             log.warning("What is due cannot be told; the scheduler's loop goes on", exc_info=True)
             return None
 
-    def queue_scheduled(self) -> int:
-        """Queue what is scheduled, of all runs, as the loop does; return how many that was."""
+    def queue_scheduled(self) -> int | None:
+        """Queue what is scheduled, of all runs, as the loop does; return how many that was.
+
+        None: another scheduler does the same.
+        """
         with create_session() as session:
             queued = compat.queue_scheduled(self._runner, session)
             session.expunge_all()
         return queued
 
-    def _look_at(self, dag_id: str, run_id: str) -> bool:
+    # -- one run, with room ------------------------------------------------------------------------
+
+    def _look_at(self, name: Name) -> bool:
+        """Queue what is ready in a run; False: others wait for the room, or it is not plain."""
         executor = self._runner.executors[0]
         before = set(executor.queued_tasks)
         try:
             with create_session() as session:
-                is_done = self._advance(session, dag_id, run_id)
+                is_done = self._advance(session, name)
                 if is_done is None:
                     session.commit()
                 else:
@@ -86,27 +105,21 @@ class Turns:
             raise
         return is_done is not False
 
-    def _advance(self, session: Any, dag_id: str, run_id: str) -> bool | None:
-        """Return None when something is to be committed; True: nothing to do; False: a loop is needed."""
-        run = compat.lock_run(session, dag_id, run_id)
-        if run is None:
+    def _advance(self, session: Any, name: Name) -> bool | None:
+        """Return None when something is to be committed; True: nothing to do; False: it is left."""
+        locked = compat.lock_runs(session, [name])
+        if not locked:
             return True  # another scheduler has it, or it does not run
-        shape = self._shape(session, run)
-        if shape is None or run.has_task_limits:
-            return False
-        counts, is_current = compat.count_states(session, run)
-        if not (is_current or run.is_pinned):
-            return False  # its Dag has changed: Airflow goes over to the new version
-        ready = shape.ready(counts)
+        [run] = locked
+        counts, is_current = compat.count_states(session, locked)[run.id]
+        ready = self._ready(session, run, counts, is_current)
         if ready is None:
             return False
         if not ready:
             # The success has freed a slot: perhaps one that a task waits for, of this run or of another.
-            self.is_more_scheduled = (
-                self.is_more_scheduled
-                or any("scheduled" in states for states in counts.values())
-                or compat.is_anything_scheduled(session)
-            )
+            self.is_more_scheduled = any(
+                "scheduled" in states for states in counts.values()
+            ) or compat.is_anything_scheduled(session)
             return True
         active = sum(states.get("queued", 0) + states.get("running", 0) for states in counts.values())
         return None if self._queue(session, run, ready, active) else False
@@ -115,6 +128,7 @@ class Turns:
         """Queue tasks where nothing else waits for the room they take; else Airflow has to choose."""
         room = compat.enter(session)
         if room is None or room.scheduled:
+            self.is_more_scheduled = True
             return False
         now = datetime.now(UTC)
         job_id = self._runner.job.id
@@ -131,10 +145,57 @@ class Turns:
         )
         if len(rows) > most or any(open_slots[row.pool] < 0 for row in rows):
             return False
-        compat.decided(session, run, job_id=job_id, now=now)
+        compat.decided(session, [run], job_id=job_id, now=now)
         compat.hand_over(self._runner, session, [row.id for row in rows])
         self.queued += len(rows)
         return True
+
+    # -- many runs, or what is not plain -----------------------------------------------------------
+
+    def _schedule(self, names: list[Name]) -> list[Name]:
+        """Schedule what is ready in runs, whatever room there is; return those that are not plain."""
+        special: list[Name] = []
+        ready: list[tuple[str, str, str]] = []
+        with create_session() as session:
+            runs = compat.lock_runs(session, names)
+            counted = compat.count_states(session, runs)
+            changed = []
+            for run in runs:
+                tasks = self._ready(session, run, *counted[run.id])
+                if tasks is None:
+                    special.append((run.dag_id, run.run_id))
+                elif tasks:
+                    changed.append(run)
+                    ready.extend((run.dag_id, run.run_id, task) for task in sorted(tasks))
+            if ready:
+                now = datetime.now(UTC)
+                compat.schedule_ready(session, ready, now=now)
+                compat.decided(session, changed, job_id=self._runner.job.id, now=now)
+                self.is_more_scheduled = True
+            session.expunge_all()
+        return special
+
+    def _judge(self, names: list[Name]) -> None:
+        """Let Airflow judge these runs, as its loop judges all: they may be over, or anything."""
+        with create_session() as session:
+            compat.schedule_runs(self._runner, session, names)
+            session.expunge_all()
+            self.is_more_scheduled = self.is_more_scheduled or compat.is_anything_scheduled(session)
+
+    def _is_anything_scheduled(self) -> bool:
+        with create_session() as session:
+            return compat.is_anything_scheduled(session)
+
+    # -- what a run waits for ----------------------------------------------------------------------
+
+    def _ready(
+        self, session: Any, run: compat.RunRow, counts: dict[str, States], is_current: bool
+    ) -> frozenset[str] | None:
+        """Return the tasks of a run that may start now; None: only Airflow can tell."""
+        if run.has_task_limits or not (is_current or run.is_pinned):
+            return None  # of another version: its Dag has changed, and Airflow goes over to the new one
+        shape = self._shape(session, run)
+        return None if shape is None else shape.ready(counts)
 
     def _shape(self, session: Any, run: compat.RunRow) -> Shape | None:
         if run.version_id is None:

@@ -204,14 +204,71 @@ def story(
         executor.queued_tasks.clear()
         if how == "turn":
             told["is_done"] = turns.take([(dag_id, run_id)])
+            told["turn alone"] = [row[1] for row in rows(session, dag_id, run_id)]
+            queue_the_rest(turns)
         else:
             with the_loop() as loop:
                 loop(runner)
         told[how] = rows(session, dag_id, run_id)
+        told[f"{how} run"] = state_of(session, dag_id, run_id)
         told[f"{how} queued"] = sorted(key.task_id for key in executor.queued_tasks)
         told[f"{how} changed"] = told[how] != before
         end(session, dag_id)
     return told
+
+
+def state_of(session: Any, dag_id: str, run_id: str) -> str:
+    return str(session.scalar(select(DagRun.state).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)))
+
+
+def crowd(session: Any, runner: SchedulerJobRunner, turns: Turns) -> dict[str, Any]:
+    """Let seven runs go on and one end at once, where the pool has room for eight tasks in all."""
+    executor: Any = runner.executors[0]
+    told: dict[str, Any] = {}
+    Pool.create_or_update_pool(
+        "default_pool", slots=8, description="", include_deferred=False, session=session
+    )
+    for how in ("turn", "loop"):
+        executor.queued_tasks.clear()
+        names = [("diamond", f"crowd-{how}-{number}") for number in range(7)]
+        over = ("diamond", f"crowd-{how}-over")
+        for dag_id, run_id in names:
+            a_run(session, runner, dag_id, run_id, A_DONE)
+        a_run(session, runner, *over, B_DONE | {"c": "success", "d": "success"})
+        a_run(session, runner, "diamond", f"crowd-{how}-waits", {"a": "scheduled"})
+        if how == "turn":
+            told["is_done"] = turns.take([*names, over])
+            told["alone"] = states_of(session, "crowd-turn-%")
+            told["run that was over"] = state_of(session, *over)
+            queue_the_rest(turns)
+        else:
+            with the_loop() as loop:
+                loop(runner)
+        told[f"by {'a turn' if how == 'turn' else 'the loop'}"] = states_of(session, f"crowd-{how}-%")
+        end(session, "diamond")
+    Pool.create_or_update_pool(
+        "default_pool", slots=128, description="", include_deferred=False, session=session
+    )
+    return told
+
+
+def states_of(session: Any, run_ids: str) -> dict[str, int]:
+    """Return how many tasks are in which state, but for those that nothing has happened to."""
+    session.rollback()
+    found = session.execute(
+        text(
+            "SELECT state, count(*) FROM task_instance"
+            " WHERE run_id LIKE :ids AND state IS NOT NULL GROUP BY state"
+        ),
+        {"ids": run_ids},
+    )
+    return dict(sorted((str(state), int(number)) for state, number in found))
+
+
+def queue_the_rest(turns: Turns) -> None:
+    """Do what the executor does after a turn."""
+    while turns.is_more_scheduled and turns.queue_scheduled():
+        pass
 
 
 @contextmanager
@@ -286,9 +343,16 @@ def special(session: Any, runner: SchedulerJobRunner, turns: Turns) -> dict[str,
         other.commit()
 
     attempt("of another version", other_version)
+    other = settings.NonScopedSession()
+    other.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+    told["queued beside another"] = turns.queue_scheduled()
+    other.rollback()
+    other.close()
+    told["a crowd"] = crowd(session, runner, turns)
     told["a freed slot"] = freed_slot(session, runner, turns)
     told["by its name"] = by_name(session, runner)
     told["quiet"] = quiet(session, runner, turns)
+    told["pace"] = pace(runner)
     return told
 
 
@@ -373,13 +437,45 @@ def quiet(session: Any, runner: SchedulerJobRunner, turns: Turns) -> dict[str, A
     return told
 
 
+def pace(runner: SchedulerJobRunner) -> dict[str, Any]:
+    """How long the loop sleeps after one that took long, and when more is queued while nodes are full."""
+    executor: Any = runner.executors[0]
+    asked: list[str] = []
+
+    def queue_scheduled() -> int:
+        asked.append("queue")
+        return 0
+
+    told: dict[str, Any] = {}
+    listener = SimpleNamespace(is_listening=True)
+    executor._recorder = SimpleNamespace(listener=listener)
+    executor._turns = SimpleNamespace(is_more_scheduled=True, queue_scheduled=queue_scheduled)
+    for took in (0.0, 0.1, 0.5, 5.0):
+        executor._loop_took = took
+        told[f"a loop of {took} s"] = executor._loop_pause()
+    listener.is_listening = False
+    told["nobody listens"] = executor._loop_pause()
+    executor._loop_took = 0.0
+    for waiting, placed in ((0, 10), (31, 10), (118, 10), (118, 100)):
+        executor._dispatcher.counts = lambda counts=(waiting, placed): counts
+        executor._next_refill = 0.0
+        asked.clear()
+        told[f"{waiting} wait, {placed} run"] = [executor._refill(), executor._refill(), len(asked)]
+    executor._turns.queue_scheduled = lambda: None
+    executor._next_refill = 0.0
+    told["another scheduler queues"] = executor._refill()
+    executor._turns = None
+    executor._dispatcher.counts = lambda: (0, 0)
+    return told
+
+
 def by_name(session: Any, runner: SchedulerJobRunner) -> list[Any]:
     """Let the executor hear notifications, and tell what it has done and what it has handed over."""
     executor: Any = runner.executors[0]
     executor.queued_tasks.clear()
     a_run(session, runner, "diamond", "named", A_DONE)
     heard: list[set[str]] = []
-    executor._recorder = SimpleNamespace(listener=SimpleNamespace(take=heard.pop))
+    executor._recorder = SimpleNamespace(listener=SimpleNamespace(take=heard.pop, drain=lambda: False))
     told: list[Any] = []
     for payloads in ({"diamond\nnamed"}, {""}, {"diamond\nnamed", ""}, {"diamond\nno such run"}):
         heard.append(payloads)
