@@ -176,15 +176,15 @@ def image(docker: Docker, project: Path, authorities: tuple[str, ...]) -> str:
 
 
 class Deployment:
-    """The project's deployment as `orrery deployment render` writes it, run by Compose."""
+    """A project's deployment as `orrery deployment render` writes it, run by a Compose program."""
 
     components = ("api-server", "scheduler", "dag-processor", "triggerer", "worker")
 
-    def __init__(self, docker: Docker, file: Path, postgres: str) -> None:
+    def __init__(self, docker: Docker, command: list[str], file: Path, postgres: str) -> None:
         self.docker = docker
         self._file = file
         self._environment = {**docker.environment, "POSTGRES_IMAGE": postgres}
-        self._command = compose_command(docker)
+        self._command = command
         self._containers: dict[str, str] = {}
 
     def compose(self, *arguments: str) -> str:
@@ -242,18 +242,29 @@ def compose_command(docker: Docker) -> list[str]:
     return []
 
 
-@pytest.fixture(scope="module")
-def deployment(docker: Docker, image: str, project: Path, base: str) -> Iterator[Deployment]:
-    """The deployment, started. It ends with the module's tests: others need the machine."""
-    postgres = f"{docker.mark}-postgres"
-    docker("build", "--quiet", "--build-arg", f"BASE_IMAGE={base}", "--tag", postgres, HERE / "postgres")
+@pytest.fixture(scope="session")
+def postgres(docker: Docker, base: str) -> str:
+    """An image of PostgreSQL, for machines that reach no hub."""
+    name = f"{docker.mark}-postgres"
+    docker("build", "--quiet", "--build-arg", f"BASE_IMAGE={base}", "--tag", name, HERE / "postgres")
+    return name
+
+
+def rendered(engine: Docker, project: Path, image: str) -> Path:
+    """Write the Compose file of a project's deployment, on a port that is free."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    (project / "orrery.yaml").write_text(f"name: {docker.mark}\nlocal:\n  port: {port}\n")
-    rendered = docker.orrery("deployment", "render", "--target", "compose", "--image", image, folder=project)
-    assert rendered.returncode == 0, rendered.stderr
-    made = Deployment(docker, Path(rendered.stdout.strip()), postgres)
+    (project / "orrery.yaml").write_text(f"name: {engine.mark}\nlocal:\n  port: {port}\n")
+    told = engine.orrery("deployment", "render", "--target", "compose", "--image", image, folder=project)
+    assert told.returncode == 0, told.stderr
+    return Path(told.stdout.strip())
+
+
+@pytest.fixture(scope="module")
+def deployment(docker: Docker, image: str, project: Path, postgres: str) -> Iterator[Deployment]:
+    """The deployment, started. It ends with the module's tests: others need the machine."""
+    made = Deployment(docker, compose_command(docker), rendered(docker, project, image), postgres)
     try:
         made.compose("up", "--detach")
         yield made
