@@ -34,7 +34,7 @@ _MACHINE_SETTINGS = (
     (
         r"error setting rlimit",
         "it asks for higher limits than this machine grants (ulimit -Hn, ulimit -Hu).",
-        '[containers] default_ulimits = ["nofile=1024:1024"], no higher than these',
+        '[containers] default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"], well below these',
     ),
     (
         r"cannot use systemd cgroup",

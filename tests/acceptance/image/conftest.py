@@ -33,6 +33,8 @@ HERE = Path(__file__).parent
 #: The machine's certificate authorities: a company's own may stand among them.
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 PATIENCE_SECONDS = 240
+#: The image's own user, whom root renders for; and one that it does not know.
+IMAGE_USER, UNKNOWN_USER = 50000, 12345
 #: What this ring builds. The full set is proven by `make image-proof`, which takes minutes more.
 VARIANT = os.environ.get("ORRERY_TEST_IMAGE_VARIANT", "slim")
 
@@ -101,16 +103,21 @@ def missing(why: str) -> None:
 
 
 @contextlib.contextmanager
-def started_engine(folder: Path) -> Iterator[str]:
-    """Run a Docker engine that is nobody else's, and end it with all that it runs."""
+def started_engine(folder: Path, *, alone: bool = False) -> Iterator[str]:
+    """Run a Docker engine that is nobody else's, and end it with all that it runs.
+
+    `alone`: in a network of its own, without a way out. Engines that share one fight over the bridge docker0.
+    """
+    apart = ("unshare", "--net") if alone else ()
+    own_network = ("--bridge", "none", "--iptables=false") if alone else ()
     # A socket's path must be short.
-    address = f"unix:///tmp/orrery-engine-{os.getpid()}.sock"
+    address = f"unix:///tmp/orrery-engine-{uuid.uuid4().hex[:8]}.sock"
     log = folder / "dockerd.log"
     with log.open("wb") as sink:
         daemon = subprocess.Popen(
             [
-                *("dockerd", "--data-root", folder / "data", "--exec-root", folder / "run"),
-                *("--pidfile", folder / "pid", "--host", address),
+                *(*apart, "dockerd", "--data-root", folder / "data", "--exec-root", folder / "run"),
+                *("--pidfile", folder / "pid", "--host", address, *own_network),
             ],
             stdout=sink,
             stderr=sink,
@@ -261,10 +268,26 @@ def rendered(engine: Docker, project: Path, image: str) -> Path:
     return Path(told.stdout.strip())
 
 
+def belongs_to(file: Path, user: int) -> None:
+    """Make a rendered deployment what another user's command would have rendered."""
+    text = file.read_text()
+    assert f"user: '{IMAGE_USER}:0'" in text
+    file.write_text(text.replace(f"user: '{IMAGE_USER}:0'", f"user: '{user}:0'"))
+    for folder in (file.parent / "secrets", file.parent / "sign-in"):
+        for path in (folder, *folder.iterdir()):
+            os.chown(path, user, 0)
+
+
 @pytest.fixture(scope="module")
 def deployment(docker: Docker, image: str, project: Path, postgres: str) -> Iterator[Deployment]:
-    """The deployment, started. It ends with the module's tests: others need the machine."""
-    made = Deployment(docker, compose_command(docker), rendered(docker, project, image), postgres)
+    """The deployment, started. It ends with the module's tests: others need the machine.
+
+    Its file systems are read-only, and its user is one that the image does not know.
+    """
+    file = rendered(docker, project, image)
+    if os.getuid() == 0:
+        belongs_to(file, UNKNOWN_USER)
+    made = Deployment(docker, compose_command(docker), file, postgres)
     try:
         made.compose("up", "--detach")
         yield made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import shutil
@@ -16,7 +17,7 @@ from orrery import __version__
 from orrery.image.engine import find
 from orrery.release import catalogue
 
-from .conftest import HERE, Deployment, Docker, missing, rendered
+from .conftest import HERE, VARIANT, Deployment, Docker, missing, rendered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +61,9 @@ def podman(
 def machine_settings(folder: Path) -> str:
     """Return what docs/image.md says of machines without systemd, for this one."""
     limits = (("nofile", resource.RLIMIT_NOFILE), ("nproc", resource.RLIMIT_NPROC))
-    granted = ", ".join(f'"{name}={min(resource.getrlimit(limit))}"' for name, limit in limits)
+    # Less than granted: podman has lowered its own hard limits by the time that a container starts.
+    enough = {name: min(16384, resource.getrlimit(limit)[1]) for name, limit in limits}
+    granted = ", ".join(f'"{name}={value}:{value}"' for name, value in enough.items())
     return f"""
 [containers]
 default_ulimits = [{granted}]
@@ -100,22 +103,17 @@ def test_a_project_that_podman_built_runs(
     assert ended.stdout.strip() == catalogue.load().release(__version__).airflow
 
 
-def test_podman_did_the_steps_of_the_base_image(
-    podman: Docker, runtime: str, image: tuple[str, Path]
-) -> None:
-    assert podman("run", "--rm", image[0], "jq", "--version").startswith("jq-")
-    assert podman("run", "--rm", image[0], "stat", "--format", "%u:%g", "dags/weather.py").split() == [
-        "50000:0"
-    ]
-    told = podman.orrery("image", "diff", runtime, image[0], "--engine", "podman")
-    assert "airportsdata" in told.stdout, told.stderr
-
-
-def test_inspect_lists_the_layers_of_podmans_store(podman: Docker, image: tuple[str, Path]) -> None:
-    told = podman.orrery("image", "inspect", image[0], "--engine", "podman")
+def test_podman_did_the_steps_of_the_base_image(podman: Docker, image: tuple[str, Path]) -> None:
+    script = "jq --version && stat --format %u:%g dags/weather.py"
+    said = podman("run", "--rm", image[0], "sh", "-c", script).split()
+    assert said[0].startswith("jq-")
+    assert said[1:] == ["50000:0"]
+    told = podman.orrery("image", "inspect", image[0], "--engine", "podman", "-o", "json")
     assert told.returncode == 0, told.stderr
-    layers = told.stdout.partition("Layers")[2].partition("Packages by size")[0]
-    assert "orrery-onbuild packages" in layers
+    found = json.loads(told.stdout)
+    assert "airportsdata" in found["packages"]
+    assert any("orrery-onbuild packages" in layer["step"] for layer in found["layers"])
+    assert found["digest"].startswith("sha256:")
 
 
 class PodmanDeployment(Deployment):
@@ -141,6 +139,7 @@ def deployment(podman: Docker, image: tuple[str, Path], postgres: str) -> Iterat
         made.compose("down", "--volumes")
 
 
+@pytest.mark.skipif(VARIANT != "full", reason="a second deployment takes minutes: `make image-proof`")
 def test_podman_compose_runs_the_deployment(deployment: Deployment) -> None:
     def state() -> list[list[str]]:
         if deployment.health("api-server") != "healthy":
