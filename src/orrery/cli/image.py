@@ -242,7 +242,7 @@ def compare(*, before: str, after: str, engine_name: Any, output: Format) -> Non
 @click.option(
     "--advisories",
     type=click.Path(path_type=Path),
-    help="Known vulnerabilities: OSV's archive of PyPI, a folder of its files, or one.",
+    help="Known vulnerabilities: OSV's archive of PyPI or of this Debian, or a folder with both.",
 )
 @_engine_option
 def attest(*, name: str, folder: Path, key: Path, advisories: Path | None, engine_name: Any) -> None:
@@ -257,7 +257,10 @@ def attest(*, name: str, folder: Path, key: Path, advisories: Path | None, engin
     if made.findings is None:
         click.echo("Vulnerabilities were not looked up: give --advisories FILE.")
         return
-    click.echo(f"Vulnerabilities that are known of its Python packages: {len(made.findings)}.")
+    click.echo(f"Vulnerabilities that are known of its packages: {len(made.findings)}.")
+    for ecosystem, number in made.compared.items():
+        told = f"{number} advisories" if number else "no advisory in the file, so nothing was looked up"
+        click.echo(f"  {ecosystem}: {told}.")
     if made.findings:
         print_table(
             ("Package", "Version", "Advisory", "Fixed in"),

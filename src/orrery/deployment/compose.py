@@ -74,7 +74,8 @@ def document(wanted: Wanted) -> dict[str, Any]:
     }
     services: dict[str, Any] = {
         "postgres": {
-            "image": "${POSTGRES_IMAGE:-postgres:17}",
+            # In full: podman knows no registry that a short name could mean.
+            "image": "${POSTGRES_IMAGE:-docker.io/library/postgres:17}",
             "environment": {
                 "POSTGRES_USER": _DATABASE,
                 "POSTGRES_DB": _DATABASE,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from orrery import __version__
 from orrery.errors import InputError, MachineError
 from orrery.image import signature
-from orrery.image.advisories import Finding, findings
+from orrery.image.advisories import PYPI, Finding, count, debian, findings
 from orrery.release.locks import lock_path
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ class Attested:
     public_key: Path
     #: None: there was nothing to look them up in.
     findings: tuple[Finding, ...] | None
+    #: How many advisories were about each ecosystem; none: nothing can have been found there.
+    compared: Mapping[str, int]
 
 
 def attest(
@@ -60,11 +62,19 @@ def attest(
     """
     public = signature.ensure_key(key)
     versions = {name: package.version for name, package in facts.packages.items()}
-    found = None if advisories is None else tuple(findings(advisories, versions))
+    found, compared = None, {}
+    if advisories is not None:
+        known = list(advisories)
+        release, sources = source_packages(engine, facts.name)
+        looked_up = ((PYPI, versions), (debian(release), sources))
+        compared = {ecosystem.name: count(known, ecosystem) for ecosystem, _ in looked_up}
+        found = tuple(
+            each for ecosystem, packages in looked_up for each in findings(known, packages, ecosystem)
+        )
     contents = {name: _read(engine, facts.name, name) for name in _BILLS} | {
         "licences.json": text({name: package.licence for name, package in sorted(facts.packages.items())}),
         PROVENANCE: text(provenance(facts)),
-        VULNERABILITIES: text(vulnerabilities(found)),
+        VULNERABILITIES: text(vulnerabilities(found, compared)),
     }
     contents[SUMS] = sums(contents)
     # Last: who finds it finds all that it signs.
@@ -77,7 +87,7 @@ def attest(
         raise MachineError(
             f"Cannot write {error.filename}: {error.strerror}.", hint="Choose another folder: --output FOLDER"
         ) from error
-    return Attested(folder=folder, public_key=public, findings=found)
+    return Attested(folder=folder, public_key=public, findings=found, compared=compared)
 
 
 def verify(facts_digest: str, *, folder: Path, public: Path) -> list[str]:
@@ -152,15 +162,27 @@ def provenance(facts: ImageFacts) -> dict[str, Any]:
     }
 
 
-def vulnerabilities(found: Iterable[Finding] | None) -> dict[str, Any]:
+def vulnerabilities(found: Iterable[Finding] | None, compared: Mapping[str, int]) -> dict[str, Any]:
     """Return the report: what was found, or that nothing was looked up."""
     if found is None:
         return {"looked_up": False, "why": "No advisories were given (--advisories FILE)."}
     return {
         "looked_up": True,
-        "of": "Python packages; Debian's are not compared",
+        "advisories": dict(compared),
         "findings": [asdict(each) for each in found],
     }
+
+
+def source_packages(engine: Engine, image: str) -> tuple[str, dict[str, str]]:
+    """Return an image's Debian release and source packages (name -> version): advisories name these."""
+    script = (
+        ". /etc/os-release && echo $VERSION_ID && "
+        "dpkg-query --show --showformat '${db:Status-Status} ${source:Package} ${source:Version}\\n'"
+    )
+    locked = ("--rm", "--network", "none", "--read-only", "--entrypoint", "sh")
+    release, *lines = engine.said("run", *locked, image, "-c", script).splitlines()
+    rows = [line.split() for line in lines]
+    return release, {name: version for status, name, version in rows if status == "installed"}
 
 
 def sums(contents: Mapping[str, str]) -> str:

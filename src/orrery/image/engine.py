@@ -28,6 +28,35 @@ _NO_BASE = re.compile(
     r"initializing source|no such host|i/o timeout|short-name"
 )
 _LAST_LINES = 20
+#: Podman starts each container itself, and what keeps it from that is a setting of the machine: its words,
+#: what they mean, what to write into /etc/containers/containers.conf.
+_MACHINE_SETTINGS = (
+    (
+        r"error setting rlimit",
+        "it asks for higher limits than this machine grants (ulimit -Hn, ulimit -Hu).",
+        '[containers] default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"], well below these',
+    ),
+    (
+        r"cannot use systemd cgroup",
+        "it wants systemd, which does not run here.",
+        '[engine] cgroup_manager = "cgroupfs" and events_logger = "file"',
+    ),
+    (
+        r"default OCI runtime \S+ not found",
+        "the program that starts containers is missing.",
+        '[engine] runtime = "runc", after apt-get install runc (or crun)',
+    ),
+    (
+        r"plugin type=\S+ failed",
+        "its network's plug-ins are missing.",
+        '[network] network_backend = "netavark", after apt-get install netavark aardvark-dns',
+    ),
+    (
+        r"error running container: from \S+ creating container",
+        "the program that starts containers refuses.",
+        '[engine] runtime = "runc" (or "crun", the other one)',
+    ),
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,7 +100,7 @@ class Engine:
 
         Raises:
             InputError: the project or the base image is at fault; the build's own reason is told.
-            MachineError: the disk is full.
+            MachineError: the disk is full, or podman needs a setting of the machine.
         """
         docker_format = ("--format", "docker") if self.name == "podman" else ("--progress", "plain")
         argv = [self.program, "build", *docker_format, *arguments, folder]
@@ -164,6 +193,12 @@ def failure(output: str) -> InputError | MachineError:
         end = next((at for at, line in enumerate(ours) if at > start and line.startswith("Next: ")), None)
         message = "\n".join(ours[start:end]).removeprefix("Error: ")
         return InputError(message, hint=None if end is None else ours[end].removeprefix("Next: "))
+    for pattern, meaning, setting in _MACHINE_SETTINGS:
+        if found := re.search(rf".*{pattern}.*", output):
+            return MachineError(
+                f"podman cannot start containers on this machine: {meaning}\n{found[0].strip()}",
+                hint=f"In /etc/containers/containers.conf: {setting}. See docs/image.md, Podman.",
+            )
     if _NO_BASE.search(output):
         build_it = "Build the runtime's image first: orrery image build --variant full (or slim)."
         check_it = "Check the name in FROM and the network; of the runtime's own image: --base IMAGE."

@@ -7,7 +7,6 @@ signals reach it and nothing stands in between. Orrery's defaults come by themse
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 import sys
 import sysconfig
@@ -66,7 +65,7 @@ def prepared(
         MachineError: the database did not answer in time.
         StateError: nobody migrated it in time, or it is another program's.
     """
-    environment = {**_names_for_the_nameless(), **environ}
+    environment = dict(environ)
     name = arguments[0] if arguments else "bash"
     component = next((known for known in AIRFLOW_COMPONENTS if known.name == name), None)
     if component is None and name != MIGRATE:
@@ -147,15 +146,6 @@ def _limit(environment: Mapping[str, str]) -> float:
             f"{WAIT_VARIABLE} is '{text}', which is no whole number of seconds.", hint="Set it to 120."
         )
     return float(text)
-
-
-def _names_for_the_nameless() -> dict[str, str]:
-    """Return a user name for a user id that has none, as OpenShift gives them: libraries ask for one."""
-    try:
-        pwd.getpwuid(os.getuid())
-    except KeyError:
-        return {"USER": "airflow", "LOGNAME": "airflow"}
-    return {}
 
 
 def _unknown(name: str) -> InputError:

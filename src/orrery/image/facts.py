@@ -66,7 +66,8 @@ def inspect(engine: Engine, image: str) -> ImageFacts:
     told = json.loads(engine.said("run", *locked, image, "-m", "orrery.image.contents"))
     return ImageFacts(
         name=image,
-        digest=str(about["Id"]),
+        # Docker says what kind of digest it is; podman gives the same one without.
+        digest=f"sha256:{str(about['Id']).removeprefix('sha256:')}",
         size_bytes=int(about["Size"]),
         architecture=str(about["Architecture"]),
         release=told["release"],
@@ -82,14 +83,15 @@ def inspect(engine: Engine, image: str) -> ImageFacts:
 
 
 def _layers(engine: Engine, image: str) -> tuple[Layer, ...]:
-    fields = "{{.Size}}\t{{.CreatedBy}}"
-    text = engine.said("image", "history", "--human=false", "--no-trunc", "--format", fields, image)
-    found = []
-    for line in text.splitlines():
-        size, _, step = line.partition("\t")
-        if size.strip().isdecimal() and int(size):
-            found.append(Layer(size_bytes=int(size), step=" ".join(step.split())))
-    return tuple(found)
+    asked = ("image", "history", "--human=false", "--no-trunc", "--format")
+    if engine.name == "podman":  # in its templates a size is a text for people, such as 6.29 MB
+        rows = [[row["size"], row["CreatedBy"]] for row in json.loads(engine.said(*asked, "json", image))]
+    else:
+        told = engine.said(*asked, "{{.Size}}\t{{.CreatedBy}}", image)
+        rows = [line.split("\t", 1) for line in told.splitlines()]
+    return tuple(
+        Layer(size_bytes=int(size), step=" ".join(str(step).split())) for size, step in rows if int(size)
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

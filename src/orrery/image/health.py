@@ -2,13 +2,12 @@
 
 It asks what the component does, not whether a process is there: the api-server's own health page, a
 heartbeat in the database, the worker's socket. Airflow is not imported; that alone would take seconds of
-CPU, in every container, every time.
+CPU, in every container, every time. What one probe needs and the others do not is imported by that one.
 """
 
 from __future__ import annotations
 
 import contextlib
-import http.client
 import os
 import socket
 import sys
@@ -17,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from orrery.components import AIRFLOW_COMPONENTS, Component
 from orrery.errors import OrreryError
-from orrery.image import database
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,6 +65,8 @@ def found(component: Component, environment: Mapping[str, str]) -> str | None:
 
 
 def _asked(port: int) -> str | None:
+    import http.client  # noqa: PLC0415 - see above
+
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_ANSWER_SECONDS)
     try:
         connection.request("GET", "/api/v2/version")
@@ -86,6 +86,8 @@ def _reached(environment: Mapping[str, str]) -> str | None:
 
 
 def _heard(component: Component, environment: Mapping[str, str]) -> str | None:
+    from orrery.image import database  # noqa: PLC0415 - see above
+
     address = database.url(environment)
     if address is None:
         return None  # no database that can be asked: only Airflow knows it

@@ -33,6 +33,8 @@ HERE = Path(__file__).parent
 #: The machine's certificate authorities: a company's own may stand among them.
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 PATIENCE_SECONDS = 240
+#: The image's own user, whom root renders for; and one that it does not know.
+IMAGE_USER, UNKNOWN_USER = 50000, 12345
 #: What this ring builds. The full set is proven by `make image-proof`, which takes minutes more.
 VARIANT = os.environ.get("ORRERY_TEST_IMAGE_VARIANT", "slim")
 
@@ -101,23 +103,28 @@ def missing(why: str) -> None:
 
 
 @contextlib.contextmanager
-def started_engine(folder: Path) -> Iterator[str]:
-    """Run a Docker engine that is nobody else's, and end it with all that it runs."""
+def started_engine(folder: Path, *, alone: bool = False) -> Iterator[str]:
+    """Run a Docker engine that is nobody else's, and end it with all that it runs.
+
+    `alone`: in a network of its own, without a way out. Engines that share one fight over the bridge docker0.
+    """
+    apart = ("unshare", "--net") if alone else ()
+    own_network = ("--bridge", "none", "--iptables=false") if alone else ()
     # A socket's path must be short.
-    address = f"unix:///tmp/orrery-engine-{os.getpid()}.sock"
+    address = f"unix:///tmp/orrery-engine-{uuid.uuid4().hex[:8]}.sock"
     log = folder / "dockerd.log"
     with log.open("wb") as sink:
         daemon = subprocess.Popen(
             [
-                *("dockerd", "--data-root", folder / "data", "--exec-root", folder / "run"),
-                *("--pidfile", folder / "pid", "--host", address),
+                *(*apart, "dockerd", "--data-root", folder / "data", "--exec-root", folder / "run"),
+                *("--pidfile", folder / "pid", "--host", address, *own_network),
             ],
             stdout=sink,
             stderr=sink,
         )
     try:
-        deadline = time.monotonic() + 60
-        while not Path(address.removeprefix("unix://")).exists():
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not answers(address):
             if daemon.poll() is not None or time.monotonic() > deadline:
                 missing("dockerd does not start: " + " ".join(log.read_text().splitlines()[-3:]))
             time.sleep(0.2)
@@ -126,6 +133,15 @@ def started_engine(folder: Path) -> Iterator[str]:
         daemon.terminate()
         daemon.wait(60)
         shutil.rmtree(folder / "data", ignore_errors=True)
+
+
+def answers(address: str) -> bool:
+    """Say whether an engine is ready: its socket is there seconds earlier."""
+    try:
+        find({**os.environ, "DOCKER_HOST": address}, "docker")
+    except MachineError:
+        return False
+    return True
 
 
 @pytest.fixture(scope="session")
@@ -176,15 +192,15 @@ def image(docker: Docker, project: Path, authorities: tuple[str, ...]) -> str:
 
 
 class Deployment:
-    """The project's deployment as `orrery deployment render` writes it, run by Compose."""
+    """A project's deployment as `orrery deployment render` writes it, run by a Compose program."""
 
     components = ("api-server", "scheduler", "dag-processor", "triggerer", "worker")
 
-    def __init__(self, docker: Docker, file: Path, postgres: str) -> None:
+    def __init__(self, docker: Docker, command: list[str], file: Path, postgres: str) -> None:
         self.docker = docker
         self._file = file
         self._environment = {**docker.environment, "POSTGRES_IMAGE": postgres}
-        self._command = compose_command(docker)
+        self._command = command
         self._containers: dict[str, str] = {}
 
     def compose(self, *arguments: str) -> str:
@@ -242,18 +258,45 @@ def compose_command(docker: Docker) -> list[str]:
     return []
 
 
-@pytest.fixture(scope="module")
-def deployment(docker: Docker, image: str, project: Path, base: str) -> Iterator[Deployment]:
-    """The deployment, started. It ends with the module's tests: others need the machine."""
-    postgres = f"{docker.mark}-postgres"
-    docker("build", "--quiet", "--build-arg", f"BASE_IMAGE={base}", "--tag", postgres, HERE / "postgres")
+@pytest.fixture(scope="session")
+def postgres(docker: Docker, base: str) -> str:
+    """An image of PostgreSQL, for machines that reach no hub."""
+    name = f"{docker.mark}-postgres"
+    docker("build", "--quiet", "--build-arg", f"BASE_IMAGE={base}", "--tag", name, HERE / "postgres")
+    return name
+
+
+def rendered(engine: Docker, project: Path, image: str) -> Path:
+    """Write the Compose file of a project's deployment, on a port that is free."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    (project / "orrery.yaml").write_text(f"name: {docker.mark}\nlocal:\n  port: {port}\n")
-    rendered = docker.orrery("deployment", "render", "--target", "compose", "--image", image, folder=project)
-    assert rendered.returncode == 0, rendered.stderr
-    made = Deployment(docker, Path(rendered.stdout.strip()), postgres)
+    (project / "orrery.yaml").write_text(f"name: {engine.mark}\nlocal:\n  port: {port}\n")
+    told = engine.orrery("deployment", "render", "--target", "compose", "--image", image, folder=project)
+    assert told.returncode == 0, told.stderr
+    return Path(told.stdout.strip())
+
+
+def belongs_to(file: Path, user: int) -> None:
+    """Make a rendered deployment what another user's command would have rendered."""
+    text = file.read_text()
+    assert f"user: '{IMAGE_USER}:0'" in text
+    file.write_text(text.replace(f"user: '{IMAGE_USER}:0'", f"user: '{user}:0'"))
+    for folder in (file.parent / "secrets", file.parent / "sign-in"):
+        for path in (folder, *folder.iterdir()):
+            os.chown(path, user, 0)
+
+
+@pytest.fixture(scope="module")
+def deployment(docker: Docker, image: str, project: Path, postgres: str) -> Iterator[Deployment]:
+    """The deployment, started. It ends with the module's tests: others need the machine.
+
+    Its file systems are read-only, and its user is one that the image does not know.
+    """
+    file = rendered(docker, project, image)
+    if os.getuid() == 0:
+        belongs_to(file, UNKNOWN_USER)
+    made = Deployment(docker, compose_command(docker), file, postgres)
     try:
         made.compose("up", "--detach")
         yield made

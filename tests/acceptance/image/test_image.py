@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -210,6 +210,25 @@ def test_what_stands_beside_it_is_signed_and_verified(docker: Docker, runtime: s
     (folder / "licences.json").write_text("{}")
     refused = docker.orrery(*verify, folder=tmp_path)
     assert (refused.returncode, "licences.json is missing, or was changed" in refused.stderr) == (2, True)
+
+
+def test_known_vulnerabilities_of_both_kinds_of_packages_are_reported(
+    docker: Docker, runtime: str, tmp_path: Path
+) -> None:
+    def advisory(ecosystem: str, name: str) -> dict[str, Any]:
+        ranges = [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "999"}]}]
+        affected = {"package": {"ecosystem": ecosystem, "name": name}, "ranges": ranges}
+        return {"id": f"X-{ecosystem}-{name}", "affected": [affected]}
+
+    # Debian's are about source packages: there is no binary package glibc.
+    given = [advisory("PyPI", "alembic"), advisory("Debian:13", "glibc"), advisory("Debian:9", "bash")]
+    (tmp_path / "known.json").write_text(json.dumps(given))
+    made = docker.orrery("image", "attest", runtime, "--advisories", "known.json", folder=tmp_path)
+    assert made.returncode == 0, made.stderr
+    told = json.loads((tmp_path / "attestations" / "vulnerabilities.json").read_text())
+    assert told["advisories"] == {"PyPI": 1, "Debian:13": 1}
+    assert [each["id"] for each in told["findings"]] == ["X-PyPI-alembic", "X-Debian:13-glibc"]
+    assert "Debian:13: 1 advisories" in made.stdout
 
 
 def test_a_second_build_gives_the_same_bytes(

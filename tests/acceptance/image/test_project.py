@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
-from .conftest import Deployment
+from .conftest import UNKNOWN_USER, Deployment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,6 +85,20 @@ def test_an_astro_project_builds_and_its_dockerfile_stays(
 @pytest.mark.parametrize("component", Deployment.components)
 def test_every_component_becomes_healthy(deployment: Deployment, component: str) -> None:
     deployment.waits_for(lambda: deployment.health(component) == "healthy", f"{component} is healthy")
+
+
+@pytest.mark.parametrize("component", Deployment.components)
+def test_a_component_is_nobody_special_and_writes_to_its_volumes_alone(
+    docker: Docker, deployment: Deployment, component: str
+) -> None:
+    # As a deployment of somebody's own account has it.
+    user = UNKNOWN_USER if os.getuid() == 0 else os.getuid()
+    script = (
+        "id -u; id -g; touch /usr/local/airflow/proof /etc/proof 2>&1; touch /usr/local/airflow/logs/proof"
+    )
+    said = docker("exec", deployment.container(component), "sh", "-c", script).splitlines()
+    assert said[:2] == [str(user), "0"]
+    assert [line.rpartition(": ")[2] for line in said[2:]] == ["Read-only file system"] * 2
 
 
 def test_a_dag_of_the_project_succeeds(deployment: Deployment) -> None:

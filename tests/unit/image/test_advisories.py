@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orrery.errors import InputError
-from orrery.image.advisories import findings, read
+from orrery.image.advisories import PYPI, count, debian, findings, read
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,6 +62,19 @@ def test_withdrawn_advisories_and_other_ecosystems_say_nothing() -> None:
     assert findings([elsewhere, withdrawn], {"flask-thing": "1.2"}) == []
 
 
+def test_debians_advisories_are_about_one_release_and_its_source_packages() -> None:
+    fixed = {"introduced": "0"}, {"fixed": "3.0.11-1~deb12u2"}
+    old = advisory(*fixed, name="openssl")
+    old["affected"][0]["package"]["ecosystem"] = "Debian:12"
+    held = {"openssl": "3.0.11-1~deb12u1"}
+    (found,) = findings([old], held, debian("12"))
+    assert (found.package, found.fixed_in) == ("openssl", "3.0.11-1~deb12u2")
+    assert findings([old], {"openssl": "3.0.11-1"}, debian("12")) == []
+    assert findings([old], held, debian("13")) == findings([old], held, debian("1")) == []
+    assert findings([old], held) == []
+    assert [count([old, advisory(*FIXED)], each) for each in (debian("12"), debian("13"), PYPI)] == [1, 0, 1]
+
+
 def test_listed_versions_count_too() -> None:
     listed = advisory()
     listed["affected"][0]["versions"] = ["1.2.0", "not a version"]
@@ -73,10 +86,13 @@ def test_archives_folders_and_files_are_read_alike(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "one.json").write_text(text)
-    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
-        archive.writestr("one.json", text)
+    (tmp_path / "archives").mkdir()
+    for path in (tmp_path / "all.zip", tmp_path / "archives" / "all.zip"):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("one.json", text)
     (tmp_path / "list.json").write_text(f"[{text}]")
-    for source in (folder, folder / "one.json", tmp_path / "all.zip", tmp_path / "list.json"):
+    archives = (tmp_path / "all.zip", tmp_path / "archives")
+    for source in (folder, folder / "one.json", *archives, tmp_path / "list.json"):
         assert [each["id"] for each in read(source)] == ["PYSEC-1"]
 
 

@@ -98,6 +98,31 @@ def test_a_full_disk_is_the_machines_fault() -> None:
     assert isinstance(engine.failure("write /x: no space left on device"), MachineError)
 
 
+RUNTIME = "error running container: from /usr/bin/runc creating container for [/bin/sh -c id]: runc: "
+
+
+@pytest.mark.parametrize(
+    ("said", "setting"),
+    [
+        (f"{RUNTIME}error setting rlimit type 7: operation not permitted", "default_ulimits"),
+        (f"{RUNTIME}systemd not running on this host, cannot use systemd cgroups manager", "cgroup_manager"),
+        (f"{RUNTIME}something odd", "the other one"),
+        ('Error: default OCI runtime "crun" not found: invalid argument', "apt-get install runc"),
+        ('Error: building at STEP "RUN id": plugin type="bridge" failed (add): no plugin', "netavark"),
+    ],
+)
+def test_what_keeps_podman_from_starting_containers_is_told_with_its_setting(said: str, setting: str) -> None:
+    error = engine.failure(f"STEP 2/2: RUN id\n{said}\n: exit status 1\n")
+    assert isinstance(error, MachineError)
+    assert said in error.message
+    assert setting in str(error.hint)
+
+
+def test_a_step_that_fails_under_podman_is_not_the_machines_fault() -> None:
+    error = engine.failure('Error: building at STEP "RUN false": while running runtime: exit status 1\n')
+    assert isinstance(error, InputError)
+
+
 def test_a_base_image_that_cannot_be_had_is_said_to_be_one() -> None:
     error = engine.failure("pull access denied for orrery/runtime, repository does not exist")
     assert "base image cannot be had" in error.message
