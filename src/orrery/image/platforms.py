@@ -55,5 +55,5 @@ def parse(name: str) -> Platform:
 
 
 def parse_all(text: str) -> tuple[Platform, ...]:
-    """Read a list such as `linux/amd64,linux/arm64`, each once, in its order. Raises InputError like `parse`."""
+    """Read a list such as `linux/amd64,linux/arm64`: each once, in its order. Raises like `parse`."""
     return tuple(dict.fromkeys(parse(name) for name in text.split(",")))
