@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 
 from orrery.errors import InputError
@@ -45,11 +44,9 @@ def parse(name: str) -> Platform:
     """Read `linux/arm64`, `arm64` or `aarch64`. Raises InputError for a platform that has no image."""
     found = _BY_NAME.get(name.strip().lower().removeprefix("linux/"))
     if found is None:
-        names = [platform.name for platform in PLATFORMS]
-        near = difflib.get_close_matches(name, names, n=1)
         raise InputError(
             f"'{name}' is no platform of the image.",
-            hint=f"Did you mean '{near[0]}'?" if near else f"Platforms: {', '.join(names)}.",
+            hint=f"Platforms: {', '.join(platform.name for platform in PLATFORMS)}.",
         )
     return found
 
