@@ -185,7 +185,11 @@ def across(own: Platform, wanted: Platform, bases: Bases) -> list[str]:
     """Return the arguments by which an engine of one platform installs the packages of another."""
     told = [("BUILD_PLATFORM", own.name)]
     if wanted != own:
-        told += [("BUILD_IMAGE", bases.of(own)), ("WHEELS", wanted.wheels)]
+        told += [
+            ("BUILD_IMAGE", bases.of(own)),
+            ("ARCHITECTURE", wanted.architecture),
+            ("WHEELS", wanted.wheels),
+        ]
     return [word for name, value in told for word in ("--build-arg", f"{name}={value}")]
 
 

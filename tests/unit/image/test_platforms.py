@@ -69,5 +69,6 @@ def test_only_for_another_platform_are_packages_installed_across() -> None:
     assert across(ARM64, ARM64, bases) == ["--build-arg", "BUILD_PLATFORM=linux/arm64"]
     assert across(AMD64, ARM64, bases)[2:] == [
         *("--build-arg", "BUILD_IMAGE=debian:13"),
+        *("--build-arg", "ARCHITECTURE=arm64"),
         *("--build-arg", "WHEELS=aarch64-unknown-linux-gnu"),
     ]
