@@ -174,10 +174,11 @@ def _project_build(
     name = tag or project.name
     name = name if ":" in name.rpartition("/")[2] else f"{name}:latest"
     found = engine.find(os.environ, engine_name)
+    image_tag = name.rpartition(":")[2]
 
     def make(*, called: list[str], platform: Platform | None) -> None:
-        named = platform.name if platform else None
-        child.build(found, project, made, name=called[0], platform=named, **common)
+        wanted = platform.name if platform else None
+        child.build(found, project, made, name=called[0], image_tag=image_tag, platform=wanted, **common)
 
     return [name], found, make
 
