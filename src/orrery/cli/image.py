@@ -95,31 +95,20 @@ def build(
     """
     from functools import partial
 
-    from orrery.errors import InputError
     from orrery.image import engine, platforms, runtime
     from orrery.image.tags import REPOSITORY, Variant
 
     secrets = runtime.Secrets(ca_bundle=ca_bundle, netrc=netrc, index=index_file)
     wanted = Variant.parse(variant, python) if variant else None
     chosen = platforms.parse_all(platform_names) if platform_names else ()
-    if wanted is None and (python or bases):
-        raise InputError("--python and --base are about the runtime's own image.", hint="Add --variant full.")
-    if wanted and from_astro:
-        raise InputError("--from-astro is about a project's image.", hint="Leave --variant out.")
-    if wanted and tag and ":" in tag.rpartition("/")[2]:
-        raise InputError(
-            f"'{tag}' has a tag, and those of the runtime's image are given: see 'orrery image tags'.",
-            hint=f"Name the repository only: --tag {tag.rpartition(':')[0]}",
-        )
-    if len(chosen) > 1 and not push:
-        raise InputError(
-            "The image of several platforms stands in a registry: an engine holds one of them under a name.",
-            hint="Add --push --tag REGISTRY/NAME; or build one platform at a time.",
-        )
-    if push and not tag:
-        raise InputError(
-            "--push needs to know where to.", hint="Name it: --tag registry.example.org/team/name"
-        )
+    _check_options(
+        is_runtime=wanted is not None,
+        about_runtime=bool(python or bases),
+        from_astro=from_astro,
+        tag=tag,
+        platforms=len(chosen),
+        push=push,
+    )
     common: dict[str, Any] = {"secrets": secrets, "fresh": fresh, "verbose": verbose, "report": _report}
     found: Engine
     if wanted is None:
@@ -132,6 +121,32 @@ def build(
     _build_and_push(found, names, chosen, make, push=push)
     for name in names:
         click.echo(name)
+
+
+def _check_options(
+    *, is_runtime: bool, about_runtime: bool, from_astro: bool, tag: str | None, platforms: int, push: bool
+) -> None:
+    """Raise InputError for options that contradict one another."""
+    from orrery.errors import InputError
+
+    if about_runtime and not is_runtime:
+        raise InputError("--python and --base are about the runtime's own image.", hint="Add --variant full.")
+    if is_runtime and from_astro:
+        raise InputError("--from-astro is about a project's image.", hint="Leave --variant out.")
+    if is_runtime and tag and ":" in tag.rpartition("/")[2]:
+        raise InputError(
+            f"'{tag}' has a tag, and those of the runtime's image are given: see 'orrery image tags'.",
+            hint=f"Name the repository only: --tag {tag.rpartition(':')[0]}",
+        )
+    if platforms > 1 and not push:
+        raise InputError(
+            "The image of several platforms stands in a registry: an engine holds one of them under a name.",
+            hint="Add --push --tag REGISTRY/NAME; or build one platform at a time.",
+        )
+    if push and not tag:
+        raise InputError(
+            "--push needs to know where to.", hint="Name it: --tag registry.example.org/team/name"
+        )
 
 
 def _build_and_push(
