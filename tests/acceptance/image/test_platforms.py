@@ -176,7 +176,7 @@ def test_the_other_one_starts_and_its_extensions_are_of_its_processor(
     )
     # Probes would take half of what the emulation gets.
     options = ("--rm", "--no-healthcheck", "--platform", f"linux/{other}")
-    # Two minutes of CPU, of which a busy machine gives a fifth.
+    # More than two minutes of CPU, of which a busy machine gives a fifth.
     ended = docker.try_("run", *options, pulled[other], "bash", "-euc", script, timeout=1500)
     assert ended.returncode == 0, ended.stderr
     machine, extension, version = ended.stdout.split()
