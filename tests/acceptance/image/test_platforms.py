@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
     from .conftest import Docker
 
+# A build and a run under emulation, on a machine that others use too.
+pytestmark = pytest.mark.timeout(2400)
+
 SUFFIX = "" if VARIANT == "full" else f"-{VARIANT}"
 MACHINES = {platform.architecture: platform.machine for platform in PLATFORMS}
 _CONFIGURATION = """
