@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from orrery.image.engine import Engine
     from orrery.image.facts import ImageFacts
+    from orrery.image.platforms import Platform
 
 _MOST_PACKAGES = 15
 _MOST_DIFFERENCES = 50
@@ -40,9 +41,25 @@ def image() -> None:
     "--variant", help="Build the runtime itself: full, base, slim or slim-base. Default: this project."
 )
 @click.option("--python", help="Python of the runtime's image, such as 3.11. Default: 3.13.")
-@click.option("--base", metavar="IMAGE", help="The Debian that the runtime's image stands on.")
-@click.option("--platform", metavar="OS/ARCH", help="For instance linux/arm64. Default: this machine's.")
-@click.option("--tag", metavar="NAME[:TAG]", help="Name of the project's image. Default: the project's name.")
+@click.option(
+    "--base",
+    "bases",
+    metavar="[OS/ARCH=]IMAGE",
+    multiple=True,
+    help="The Debian that the runtime's image stands on; of one platform.",
+)
+@click.option(
+    "--platform",
+    "platform_names",
+    metavar="OS/ARCH[,...]",
+    help="For instance linux/arm64; several with --push. Default: this machine's.",
+)
+@click.option(
+    "--tag",
+    metavar="NAME[:TAG]",
+    help="Name of the project's image (default: the project's), or the repository of the runtime's.",
+)
+@click.option("--push", is_flag=True, help="Push it to the registry that --tag names.")
 @click.option(
     "--from-astro", is_flag=True, help="Put this runtime in the place of Astro's in the project's Dockerfile."
 )
@@ -60,9 +77,10 @@ def build(
     *,
     variant: str | None,
     python: str | None,
-    base: str | None,
-    platform: str | None,
+    bases: tuple[str, ...],
+    platform_names: str | None,
     tag: str | None,
+    push: bool,
     from_astro: bool,
     ca_bundle: Path | None,
     netrc: Path | None,
@@ -75,52 +93,83 @@ def build(
 
     Secrets given to a build are mounted into single steps; they stay in no layer.
     """
-    from orrery.errors import InputError
-    from orrery.image import engine, runtime
-    from orrery.image.tags import Variant
+    from functools import partial
+
+    from orrery.image import engine, platforms, runtime
+    from orrery.image.tags import REPOSITORY, Variant
 
     secrets = runtime.Secrets(ca_bundle=ca_bundle, netrc=netrc, index=index_file)
     wanted = Variant.parse(variant, python) if variant else None
-    if wanted is None and (python or base):
-        raise InputError("--python and --base are about the runtime's own image.", hint="Add --variant full.")
-    if wanted and (from_astro or tag):
-        raise InputError("--from-astro and --tag are about a project's image.", hint="Leave --variant out.")
-    if wanted is None:
-        _build_project(
-            engine_name,
-            tag=tag,
-            platform=platform,
-            from_astro=from_astro,
-            secrets=secrets,
-            fresh=fresh,
-            verbose=verbose,
-        )
-        return
-    names = runtime.build(
-        engine.find(os.environ, engine_name),
-        wanted,
-        base=base,
-        platform=platform,
-        secrets=secrets,
-        environment=os.environ,
-        fresh=fresh,
-        verbose=verbose,
-        report=_report,
+    chosen = platforms.parse_all(platform_names) if platform_names else ()
+    _check_options(
+        is_runtime=wanted is not None,
+        about_runtime=bool(python or bases),
+        from_astro=from_astro,
+        tag=tag,
+        platforms=len(chosen),
+        push=push,
     )
+    common: dict[str, Any] = {"secrets": secrets, "fresh": fresh, "verbose": verbose, "report": _report}
+    found: Engine
+    if wanted is None:
+        names, found, make = _project_build(engine_name, tag=tag, from_astro=from_astro, **common)
+    else:
+        names = runtime.names(wanted, tag or REPOSITORY)
+        stands_on = runtime.Bases.parse(bases, wanted)
+        found = engine.find(os.environ, engine_name)
+        make = partial(runtime.build, found, wanted, bases=stands_on, environment=os.environ, **common)
+    _build_and_push(found, names, chosen, make, push=push)
     for name in names:
         click.echo(name)
 
 
-def _build_project(
-    engine_name: Any,
-    *,
-    tag: str | None,
-    platform: str | None,
-    from_astro: bool,
-    secrets: Any,
-    fresh: bool,
-    verbose: bool,
+def _check_options(
+    *, is_runtime: bool, about_runtime: bool, from_astro: bool, tag: str | None, platforms: int, push: bool
 ) -> None:
+    """Raise InputError for options that contradict one another."""
+    from orrery.errors import InputError
+
+    if about_runtime and not is_runtime:
+        raise InputError("--python and --base are about the runtime's own image.", hint="Add --variant full.")
+    if is_runtime and from_astro:
+        raise InputError("--from-astro is about a project's image.", hint="Leave --variant out.")
+    if is_runtime and tag and ":" in tag.rpartition("/")[2]:
+        raise InputError(
+            f"'{tag}' has a tag, and those of the runtime's image are given: see 'orrery image tags'.",
+            hint=f"Name the repository only: --tag {tag.rpartition(':')[0]}",
+        )
+    if platforms > 1 and not push:
+        raise InputError(
+            "The image of several platforms stands in a registry: an engine holds one of them under a name.",
+            hint="Add --push --tag REGISTRY/NAME; or build one platform at a time.",
+        )
+    if push and not tag:
+        raise InputError(
+            "--push needs to know where to.", hint="Name it: --tag registry.example.org/team/name"
+        )
+
+
+def _build_and_push(
+    found: Engine, names: list[str], chosen: tuple[Platform, ...], make: Callable[..., None], *, push: bool
+) -> None:
+    """Build all that is wanted, and only then push."""
+    from orrery.image import publish
+
+    if len(chosen) < 2:
+        make(called=names, platform=chosen[0] if chosen else None)
+        if push:
+            publish.push(found, names, _report)
+        return
+    built = {platform: publish.local_name(names[0], platform) for platform in chosen}
+    for platform, name in built.items():
+        make(called=[name], platform=platform)
+    publish.push_all(found, built, names, _report)
+
+
+def _project_build(
+    engine_name: Any, *, tag: str | None, from_astro: bool, **common: Any
+) -> tuple[list[str], Engine, Callable[..., None]]:
+    """Return the names of the project's image, the engine, and what builds it."""
     from orrery import __version__
     from orrery.image import child, engine
     from orrery.image.tags import Variant
@@ -139,18 +188,14 @@ def _build_project(
         _report(f"Changed for this build only:\n  - {made.change[0]}\n  + {made.change[1]}")
     name = tag or project.name
     name = name if ":" in name.rpartition("/")[2] else f"{name}:latest"
-    child.build(
-        engine.find(os.environ, engine_name),
-        project,
-        made,
-        name=name,
-        platform=platform,
-        secrets=secrets,
-        fresh=fresh,
-        verbose=verbose,
-        report=_report,
-    )
-    click.echo(name)
+    found = engine.find(os.environ, engine_name)
+    image_tag = name.rpartition(":")[2]
+
+    def make(*, called: list[str], platform: Platform | None) -> None:
+        wanted = platform.name if platform else None
+        child.build(found, project, made, name=called[0], image_tag=image_tag, platform=wanted, **common)
+
+    return [name], found, make
 
 
 @image.command()

@@ -81,13 +81,14 @@ def build(
     made: Recipe,
     *,
     name: str,
+    image_tag: str,
     platform: str | None,
     secrets: Secrets,
     fresh: bool,
     verbose: bool,
     report: Callable[[str], None],
 ) -> None:
-    """Build the image `name` of a project.
+    """Build the image `name` of a project, which knows itself as `image_tag`.
 
     Raises:
         InputError: a file of the project's is wrong, or the base image cannot be had.
@@ -104,7 +105,7 @@ def build(
         engine.build(
             [
                 *("--file", file, "--tag", name),
-                *("--build-arg", f"ORRERY_IMAGE_TAG={name.rpartition(':')[2]}"),
+                *("--build-arg", f"ORRERY_IMAGE_TAG={image_tag}"),
                 *(("--platform", platform) if platform else ()),
                 *(("--no-cache",) if fresh else ()),
                 *secrets.arguments(),

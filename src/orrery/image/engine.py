@@ -27,6 +27,8 @@ _NO_BASE = re.compile(
     r"pull access denied|manifest unknown|manifest for \S+ not found|failed to resolve source metadata|"
     r"initializing source|no such host|i/o timeout|short-name"
 )
+#: What a kernel says of a program for another processor when nothing emulates it.
+_NO_EMULATION = re.compile(r"exec format error", re.IGNORECASE)
 _LAST_LINES = 20
 #: Podman starts each container itself, and what keeps it from that is a setting of the machine: its words,
 #: what they mean, what to write into /etc/containers/containers.conf.
@@ -77,11 +79,19 @@ class Engine:
         """Return the output of a command. Raises InputError with the engine's own words when it fails."""
         ended = self.run(*arguments)
         if ended.returncode:
+            if _NO_EMULATION.search(ended.stderr):
+                raise _no_emulation()
             raise InputError(
                 f"{self.name} refused: {_last_words(ended.stderr, 3)}",
                 hint=f"Run it yourself: {self.name} {' '.join(str(word) for word in arguments[:3])} ...",
             )
         return ended.stdout
+
+    def platform(self) -> str:
+        """Return the platform that it runs without emulation: linux/amd64. Raises InputError like `said`."""
+        if self.name == "docker":
+            return self.said("version", "--format", "{{.Server.Os}}/{{.Server.Arch}}").strip()
+        return self.said("info", "--format", "{{.Host.OS}}/{{.Host.Arch}}").strip()
 
     def has(self, image: str) -> bool:
         """Say whether an image is on this machine."""
@@ -119,7 +129,13 @@ def find(environment: Mapping[str, str], wanted: EngineName | None = None) -> En
     Raises:
         MachineError: none is installed, or none of those that are answers; the message says which and why.
     """
-    environment = {**environment, "DOCKER_BUILDKIT": "1", "BUILDAH_FORMAT": "docker"}
+    environment = {
+        **environment,
+        "DOCKER_BUILDKIT": "1",
+        "BUILDAH_FORMAT": "docker",
+        # One makes a list of each image, which no manifest list may hold. `orrery image attest` makes ours.
+        "BUILDX_NO_DEFAULT_ATTESTATIONS": "1",
+    }
     troubles: list[str] = []
     hints: list[str] = []
     for name in (wanted,) if wanted else ENGINES:
@@ -187,6 +203,8 @@ def failure(output: str) -> InputError | MachineError:
             "The disk is full.",
             hint="Free space: docker builder prune and docker image prune; then build again.",
         )
+    if _NO_EMULATION.search(output):
+        return _no_emulation()
     ours = [line.partition(_MARK)[2] for line in lines if _MARK in line]
     start = next((at for at, line in enumerate(ours) if line.startswith("Error: ")), None)
     if start is not None:
@@ -208,6 +226,15 @@ def failure(output: str) -> InputError | MachineError:
         )
     return InputError(
         f"The build failed.\n{_last_words(output, _LAST_LINES)}", hint="See all of it: --verbose"
+    )
+
+
+def _no_emulation() -> MachineError:
+    return MachineError(
+        "The image is for another architecture, whose programs this machine does not run: exec format error.",
+        hint="Let its kernel run them through qemu: "
+        "apt-get install qemu-user-static && systemctl restart systemd-binfmt "
+        "(without systemd, in Orrery's repository: bin/emulation arm64).",
     )
 
 

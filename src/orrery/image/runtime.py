@@ -8,7 +8,7 @@ import re
 import shutil
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from orrery import __version__
 from orrery.errors import InputError, MachineError
+from orrery.image import platforms
 from orrery.image.omitted import omitted
 from orrery.image.tags import REPOSITORY, Variant, tags
 from orrery.local import process, wheel
@@ -24,9 +25,10 @@ from orrery.release.locks import lock_path, normalised
 from orrery.release.version import Version
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from orrery.image.engine import Engine
+    from orrery.image.platforms import Platform
 
 FILES = Path(__file__).with_name("files")
 _ENTRY = re.compile(r"^[A-Za-z0-9]")
@@ -88,36 +90,77 @@ class Source:
         return datetime.fromtimestamp(self.epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bases:
+    """The Debian images to stand on: one for every platform, and those of single ones."""
+
+    general: str
+    special: Mapping[Platform, str] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, given: Iterable[str], variant: Variant) -> Bases:
+        """Read `IMAGE` and `OS/ARCH=IMAGE`.
+
+        Raises:
+            InputError: an unknown platform, two images for one, or no Debian has that Python.
+        """
+        general: str | None = None
+        special: dict[Platform, str] = {}
+        for text in given:
+            name, _, image = text.rpartition("=")
+            if (platforms.parse(name) in special) if name else general is not None:
+                raise InputError(
+                    f"--base names two images for {name or 'every platform'}.", hint="Leave one of them out."
+                )
+            if name:
+                special[platforms.parse(name)] = image
+            else:
+                general = image
+        general = general or variant.base_image
+        if general is None:
+            raise InputError(
+                f"No Debian brings Python {variant.python}.",
+                hint=f"Name a base image that has it: --base python:{variant.python}-slim",
+            )
+        return cls(general=general, special=special)
+
+    def of(self, platform: Platform) -> str:
+        """Return the image of a platform."""
+        return self.special.get(platform, self.general)
+
+
+def names(variant: Variant, repository: str = REPOSITORY) -> list[str]:
+    """Return the names of a variant's image in a repository, the exact one first."""
+    found = tags(Version.parse(__version__), variant, _released_versions())
+    return [f"{repository}:{tag.name}" for tag in found]
+
+
 def build(
     engine: Engine,
     variant: Variant,
     *,
-    base: str | None,
-    platform: str | None,
+    called: Sequence[str],
+    bases: Bases,
+    platform: Platform | None,
     secrets: Secrets,
     environment: Mapping[str, str],
     fresh: bool,
     verbose: bool,
     report: Callable[[str], None],
-) -> list[str]:
-    """Build one variant and return its names, the exact one first.
+) -> None:
+    """Build one variant for one platform, None for the engine's own, under all the names that `called` has.
 
     Raises:
-        InputError: that Python needs a base image of the user's, or the build failed.
-        MachineError: the disk is full.
+        InputError: the build failed, or the base image cannot be had.
+        MachineError: the disk is full, or nothing emulates that platform here.
     """
-    base_image = base or variant.base_image
-    if base_image is None:
-        raise InputError(
-            f"No Debian brings Python {variant.python}.",
-            hint=f"Name a base image that has it: --base python:{variant.python}-slim",
-        )
+    own = platforms.parse(engine.platform())
+    wanted = platform or own
+    base_image = bases.of(wanted)
     source = Source.here(environment)
-    names = [
-        f"{REPOSITORY}:{tag.name}" for tag in tags(Version.parse(__version__), variant, _released_versions())
-    ]
     facts = release_facts(variant, base_image=base_image, source=source)
-    report(f"Building {names[0]} on {base_image} with {engine.name} {engine.version}")
+    told = "" if wanted == own else f" for {wanted.name}"
+    report(f"Building {called[0]}{told} on {base_image} with {engine.name} {engine.version}")
     with tempfile.TemporaryDirectory(prefix="orrery-image-") as folder:
         context = Path(folder)
         stage(context, variant, facts, source, environment)
@@ -126,16 +169,28 @@ def build(
                 *("--file", context / "Containerfile", "--target", "base" if variant.is_base else "project"),
                 *("--build-arg", f"BASE_IMAGE={base_image}"),
                 *("--build-arg", f"SOURCE_DATE_EPOCH={source.epoch}"),
-                *(word for name in names for word in ("--tag", name)),
+                *across(own, wanted, bases),
+                *(word for name in called for word in ("--tag", name)),
                 *(word for name, value in labels(facts).items() for word in ("--label", f"{name}={value}")),
-                *(("--platform", platform) if platform else ()),
+                *(("--platform", platform.name) if platform else ()),
                 *(("--no-cache",) if fresh else ()),
                 *secrets.arguments(),
             ],
             folder=context,
             verbose=verbose,
         )
-    return names
+
+
+def across(own: Platform, wanted: Platform, bases: Bases) -> list[str]:
+    """Return the arguments by which an engine of one platform installs the packages of another."""
+    told = [("BUILD_PLATFORM", own.name)]
+    if wanted != own:
+        told += [
+            ("BUILD_IMAGE", bases.of(own)),
+            ("ARCHITECTURE", wanted.architecture),
+            ("WHEELS", wanted.wheels),
+        ]
+    return [word for name, value in told for word in ("--build-arg", f"{name}={value}")]
 
 
 def release_facts(variant: Variant, *, base_image: str, source: Source) -> dict[str, Any]:

