@@ -62,7 +62,7 @@ def inspect(engine: Engine, image: str) -> ImageFacts:
             hint="Name an image that was built from orrery/runtime, such as orrery/runtime:17.0.0.",
         )
     # Nothing of the image's is trusted with a network, or with the right to write.
-    locked = ("--rm", "--network", "none", "--read-only", "--entrypoint", _PYTHON)
+    locked = ("--rm", "--no-healthcheck", "--network", "none", "--read-only", "--entrypoint", _PYTHON)
     told = json.loads(engine.said("run", *locked, image, "-m", "orrery.image.contents"))
     return ImageFacts(
         name=image,

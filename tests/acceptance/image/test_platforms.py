@@ -200,6 +200,7 @@ def test_its_byte_code_is_the_same(docker: Docker, pulled: dict[str, str], other
     assert len(found) == 1
 
 
+@pytest.mark.skipif(VARIANT != "full", reason="minutes more of emulation: `make image-proof`")
 def test_the_other_one_is_attested_as_what_it_is(
     docker: Docker, pulled: dict[str, str], other: str, tmp_path: Path
 ) -> None:
