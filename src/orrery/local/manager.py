@@ -36,7 +36,7 @@ from supervisor.options import ServerOptions
 from orrery.config.secrets import SECRETS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import NoReturn
 
 #: What the components import in any case. Names of Airflow's: a contract test imports them.
@@ -68,6 +68,8 @@ _PATH = "/usr/local/bin:/usr/bin:/bin"
 _HANDLED = (signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR2)
 #: Stays high while a component builds what it keeps: see `orrery.boot`.
 _GARBAGE_THRESHOLD = (200_000, 20, 20)
+#: Less than a component has to live to count as started.
+_DATABASE_SECONDS = 10.0
 
 
 class Imported:
@@ -133,6 +135,7 @@ class Imported:
             sys.argv = ["airflow", *arguments]
             # What `python -m` does: the folder it was started in comes first.
             sys.path.insert(0, str(Path.cwd()))
+            await_database(importlib.import_module("airflow.settings").engine.connect)
             runpy.run_module(_AIRFLOW[1], run_name="__main__", alter_sys=True)
         except SystemExit as error:
             code = error.code
@@ -151,6 +154,29 @@ class Imported:
         yield from (str(self._secrets / secret.file) for secret in SECRETS)
         home = os.environ.get("AIRFLOW_HOME", "")
         yield os.environ.get("AIRFLOW_CONFIG") or str(Path(home) / "airflow.cfg")
+
+
+def await_database(
+    connect: Callable[[], Any],
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Return once the database answers, or after ten seconds: then the component will say what is wrong.
+
+    A fork begins within milliseconds. One that replaces a component which ended with its database would
+    find none yet and end as well, and would count as one that cannot live.
+    """
+    deadline = clock() + _DATABASE_SECONDS
+    while True:
+        try:
+            connect().close()
+        except Exception:
+            if clock() >= deadline:
+                return
+            sleep(0.1)
+        else:
+            return
 
 
 class Options(ServerOptions):  # type: ignore[misc]

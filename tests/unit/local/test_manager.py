@@ -1,4 +1,4 @@
-"""When a component may be a fork of what the process manager has imported, and when it must start cold."""
+"""When a component may be a fork of what the manager has imported, must start cold, and waits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orrery.local.manager import Imported
+from orrery.local.manager import Imported, await_database
 from orrery.local.supervisor import launch_command
 
 if TYPE_CHECKING:
@@ -85,3 +85,42 @@ def test_the_worker_and_postgres_are_never_forked(imported: Imported, tmp_path: 
 def test_what_was_not_imported_is_not_forked(tmp_path: Path) -> None:
     found = Imported(launch(tmp_path), tmp_path)
     assert found.arguments(launch_command(tmp_path / "launch.json", ["scheduler"])) is None
+
+
+class Database:
+    """Answers after so many refusals; its time passes as somebody sleeps."""
+
+    def __init__(self, refusals: int) -> None:
+        self.refusals = refusals
+        self.now = 0.0
+        self.closed = 0
+
+    def connect(self) -> Database:
+        if self.refusals:
+            self.refusals -= 1
+            raise ConnectionRefusedError
+        return self
+
+    def close(self) -> None:
+        self.closed += 1
+
+    def clock(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.mark.parametrize(("refusals", "least", "most"), [(0, 0.0, 0.0), (20, 1.9, 2.1)])
+def test_it_begins_as_soon_as_the_database_answers(refusals: int, least: float, most: float) -> None:
+    database = Database(refusals)
+    await_database(database.connect, clock=database.clock, sleep=database.sleep)
+    assert least <= database.now <= most
+    assert database.closed == 1
+
+
+def test_it_begins_without_one_that_does_not_come_back() -> None:
+    database = Database(10_000)
+    await_database(database.connect, clock=database.clock, sleep=database.sleep)
+    assert 10 <= database.now < 11
+    assert database.closed == 0
