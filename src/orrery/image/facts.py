@@ -85,7 +85,9 @@ def inspect(engine: Engine, image: str) -> ImageFacts:
 def _layers(engine: Engine, image: str) -> tuple[Layer, ...]:
     asked = ("image", "history", "--human=false", "--no-trunc", "--format")
     if engine.name == "podman":  # in its templates a size is a text for people, such as 6.29 MB
-        rows = [[row["size"], row["CreatedBy"]] for row in json.loads(engine.said(*asked, "json", image))]
+        rows = [
+            [row["size"], row.get("CreatedBy", "")] for row in json.loads(engine.said(*asked, "json", image))
+        ]
     else:
         told = engine.said(*asked, "{{.Size}}\t{{.CreatedBy}}", image)
         rows = [line.split("\t", 1) for line in told.splitlines()]
