@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 from tests.acceptance.test_up import component, processes_of, until
+from tests.processes import stack_start
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,11 +18,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.acceptance
 
 FORKED = ("api-server", "scheduler", "dag-processor", "triggerer")
-
-
-def stack_start(pid: int) -> str:
-    """Where the kernel has put a program's stack: exec moves it, fork does not."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[25]
 
 
 def memory_holds(pid: int, needle: bytes) -> bool:

@@ -154,8 +154,9 @@ print("ANSWER" + json.dumps([
         TriggerRunnerSupervisor.load_triggers,
         Cadwyn._cadwyn_initialize,
         ModelField.__post_init__,
+        utils.get_dependant,
     )
-] + [hasattr(utils.get_dependant, "__wrapped__"), "svcs.flask" not in sys.modules]))
+] + ["svcs.flask" not in sys.modules]))
 """
 
 

@@ -9,11 +9,11 @@ import stat
 import subprocess
 import sys
 import sysconfig
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.waiting import until
 
 from orrery.components import POSTGRES
 from orrery.errors import MachineError, StateError
@@ -25,7 +25,7 @@ from orrery.local.sql import DatabaseError, Login, query
 from orrery.local.state import State, write_private
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 pytestmark = [
     pytest.mark.integration,
@@ -64,13 +64,6 @@ class Machine:
     def warehouse(self, sql: str, *, database: str) -> list[list[str]]:
         url = self.server.warehouse_url().rsplit("/", 1)[0]
         return query(PROGRAMS, Login.from_url(f"{url}/{database}"), sql)
-
-
-def until(true: Callable[[], bool], *, seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")

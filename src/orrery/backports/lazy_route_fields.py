@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _ADAPTER = "_type_adapter"
 _PLAIN = frozenset(
     {str, int, float, bool, bytes, type(None), uuid.UUID, decimal.Decimal}
-    | {datetime.datetime, datetime.date, datetime.time, datetime.timedelta}
+    | {datetime.datetime, datetime.date, datetime.time, datetime.timedelta, list, dict}
 )
 _COMPOUND = frozenset({list, set, frozenset, tuple, dict, typing.Union, types.UnionType})
 
@@ -79,11 +79,10 @@ def _is_certain(annotation: Any) -> bool:
         return all(each is ... or _is_certain(each) for each in typing.get_args(annotation))
     if not isinstance(annotation, type) or origin is not None:
         return False
-    if annotation in _PLAIN or annotation in (list, dict):
+    if annotation in _PLAIN:
         return True
     # By then Pydantic has made a model's own schema, which the adapter takes.
-    is_complete = "__pydantic_complete__" in vars(annotation) and vars(annotation)["__pydantic_complete__"]
-    return bool(is_complete) or _is_plain_enum(annotation)
+    return bool(vars(annotation).get("__pydantic_complete__")) or _is_plain_enum(annotation)
 
 
 def _is_plain_enum(annotation: type) -> bool:

@@ -1,4 +1,4 @@
-"""How a fix changes a method of Airflow's: around the original, and once."""
+"""How a fix changes a method or a function of Airflow's: around the original, and once."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
 
 _MARK = "__orrery_early_fix__"
 
 
-def wrap(owner: type, name: str, around: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
-    """Replace the method `name`, also a class method, by `around(original)`; a second time changes nothing.
+def wrap(
+    owner: type | ModuleType, name: str, around: Callable[[Callable[..., Any]], Callable[..., Any]]
+) -> None:
+    """Replace a method, class method or function by `around(original)`; a second time changes nothing.
 
-    Raises KeyError where `owner` itself has no such method.
+    Raises KeyError where `owner` itself, a class or a module, has none of that `name`.
     """
     held = owner.__dict__[name]
     original = held.__func__ if isinstance(held, classmethod) else held

@@ -12,9 +12,10 @@ dependency depends on, then with scopes; of `path` only the names of its paramet
 
 from __future__ import annotations
 
-import functools
 import threading
 from typing import TYPE_CHECKING, Any
+
+from orrery.backports.patch import wrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -23,15 +24,14 @@ if TYPE_CHECKING:
 
 def apply(utils: ModuleType) -> None:
     """Mend `fastapi.dependencies.utils`."""
-    utils.get_dependant = sharing(utils.get_dependant, utils.get_path_param_names)  # type: ignore[attr-defined]
+    wrap(utils, "get_dependant", lambda original: _sharing(original, utils.get_path_param_names))
 
 
-def sharing(original: Callable[..., Any], names_in: Callable[[str], set[str]]) -> Callable[..., Any]:
+def _sharing(original: Callable[..., Any], names_in: Callable[[str], set[str]]) -> Callable[..., Any]:
     """Return `get_dependant` as it is called for dependencies: equal ones give the same object."""
     known: dict[Hashable, Any] = {}
     lock = threading.RLock()
 
-    @functools.wraps(original)
     def get_dependant(*, path: str, call: Callable[..., Any], **about: Any) -> Any:
         if "own_oauth_scopes" not in about:  # of a route itself, or of what a test has put in another's place
             return original(path=path, call=call, **about)

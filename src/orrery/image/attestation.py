@@ -179,8 +179,7 @@ def source_packages(engine: Engine, image: str) -> tuple[str, dict[str, str]]:
         ". /etc/os-release && echo $VERSION_ID && "
         "dpkg-query --show --showformat '${db:Status-Status} ${source:Package} ${source:Version}\\n'"
     )
-    locked = ("--rm", "--no-healthcheck", "--network", "none", "--read-only", "--entrypoint", "sh")
-    release, *lines = engine.said("run", *locked, image, "-c", script).splitlines()
+    release, *lines = engine.said_in(image, "sh", "-c", script).splitlines()
     rows = [line.split() for line in lines]
     return release, {name: version for status, name, version in rows if status == "installed"}
 
@@ -196,8 +195,7 @@ def text(value: object) -> str:
 
 
 def _read(engine: Engine, image: str, name: str) -> str:
-    locked = ("--rm", "--no-healthcheck", "--network", "none", "--read-only", "--entrypoint", "cat")
-    return engine.said("run", *locked, image, f"{_FOLDER}/{name}")
+    return engine.said_in(image, "cat", f"{_FOLDER}/{name}")
 
 
 def _digest(content: bytes) -> str:

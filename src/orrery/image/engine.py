@@ -87,6 +87,14 @@ class Engine:
             )
         return ended.stdout
 
+    def said_in(self, image: str, program: str, *arguments: str) -> str:
+        """Return the output of a program of an image, which gets no network and no right to write.
+
+        Raises InputError like `said`.
+        """
+        locked = ("--rm", "--no-healthcheck", "--network", "none", "--read-only", "--entrypoint", program)
+        return self.said("run", *locked, image, *arguments)
+
     def platform(self) -> str:
         """Return the platform that it runs without emulation: linux/amd64. Raises InputError like `said`."""
         if self.name == "docker":

@@ -61,9 +61,7 @@ def inspect(engine: Engine, image: str) -> ImageFacts:
             f"'{image}' is not an image of Orrery Runtime: it has no label {_LABEL}.",
             hint="Name an image that was built from orrery/runtime, such as orrery/runtime:17.0.0.",
         )
-    # Nothing of the image's is trusted with a network, or with the right to write.
-    locked = ("--rm", "--no-healthcheck", "--network", "none", "--read-only", "--entrypoint", _PYTHON)
-    told = json.loads(engine.said("run", *locked, image, "-m", "orrery.image.contents"))
+    told = json.loads(engine.said_in(image, _PYTHON, "-m", "orrery.image.contents"))
     return ImageFacts(
         name=image,
         # Docker says what kind of digest it is; podman gives the same one without.

@@ -54,8 +54,10 @@ def _serve() -> int:
     path = settings.socket or Path(conf.get("core", "dags_folder")).parent / "run" / "worker.sock"
     state = path.parent
     here = machine.measure(state, environment=os.environ)
-    unversioned, have_versions = bundles.unversioned(), bundles.have_versions()
-    visible = bundles.visible(os.environ)
+    configured = bundles.configured()
+    # Tasks of each may come without a version: the zygote for these starts at once.
+    unversioned: list[tuple[str, str | None]] = [(bundle.name, None) for bundle in configured]
+    visible = bundles.visible(os.environ, configured)
     # As late as can be, for more is shared then; but before there are threads, tokens, or locks of ours.
     seed = Seed.sow()
     # Before there are threads: it forks to find out what this machine allows.
@@ -82,7 +84,8 @@ def _serve() -> int:
             deny=settings.preload_deny,
             together=unversioned,
             seed=seed,
-            keeps_seed=have_versions,
+            # Each version gets a zygote of its own.
+            keeps_seed=any(bundle.supports_versioning for bundle in configured),
         ),
         server=server,
         transport=transport,

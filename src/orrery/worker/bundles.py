@@ -11,21 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+
+    from airflow.dag_processing.bundles.base import BaseDagBundle
 
 
-def unversioned() -> list[tuple[str, str | None]]:
-    """Return the configured bundles whose tasks may come without a version: their zygotes start at once."""
+def configured() -> list[BaseDagBundle]:
+    """Return the configured bundles, made anew: each may be any code, and take its time."""
     from airflow.dag_processing.bundles.manager import DagBundlesManager  # noqa: PLC0415
 
-    return [(bundle.name, None) for bundle in DagBundlesManager().get_all_dag_bundles()]
-
-
-def have_versions() -> bool:
-    """Tell whether a configured bundle has versions, each of which gets a zygote of its own."""
-    from airflow.dag_processing.bundles.manager import DagBundlesManager  # noqa: PLC0415
-
-    return any(bundle.supports_versioning for bundle in DagBundlesManager().get_all_dag_bundles())
+    return list(DagBundlesManager().get_all_dag_bundles())
 
 
 def hidden(socket: Path, environment: Mapping[str, str]) -> list[Path]:
@@ -34,10 +29,9 @@ def hidden(socket: Path, environment: Mapping[str, str]) -> list[Path]:
     return [socket, *([Path(secrets)] if secrets else [])]
 
 
-def visible(environment: Mapping[str, str]) -> list[Path]:
+def visible(environment: Mapping[str, str], bundles: Iterable[BaseDagBundle]) -> list[Path]:
     """Return what such a task needs to see wherever it lies: Airflow's home, DAGs, logs, the project."""
     from airflow.configuration import AIRFLOW_HOME, conf  # noqa: PLC0415
-    from airflow.dag_processing.bundles.manager import DagBundlesManager  # noqa: PLC0415
 
     found = [
         Path(AIRFLOW_HOME),
@@ -46,7 +40,7 @@ def visible(environment: Mapping[str, str]) -> list[Path]:
         Path(conf.get("logging", "base_log_folder")),
         *(Path(place) for place in environment.get("PYTHONPATH", "").split(":") if place),
     ]
-    for bundle in DagBundlesManager().get_all_dag_bundles():
+    for bundle in bundles:
         with contextlib.suppress(Exception):  # a bundle may be any code, and not there yet
             found.append(Path(bundle.path))
     return found

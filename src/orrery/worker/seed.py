@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from orrery.worker import channel, heap
+from orrery.worker import channel, heap, zygote
 from orrery.worker.preload import threads
+from orrery.worker.title import set_title
 
 if TYPE_CHECKING:
     import socket
@@ -82,7 +83,7 @@ def _serve(agent: socket.socket) -> NoReturn:
         os.close(nothing)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        _name_process("orrery-seed")
+        set_title("orrery-seed")
         while True:
             message, files = channel.receive(agent)
             if message is None:
@@ -104,8 +105,6 @@ def _serve(agent: socket.socket) -> NoReturn:
 
 
 def _become_zygote(fd: int) -> NoReturn:
-    from orrery.worker import zygote  # noqa: PLC0415 - imported before
-
     code = 0
     try:
         os.setsid()
@@ -115,10 +114,3 @@ def _become_zygote(fd: int) -> NoReturn:
         code = 124
     sys.stdout.flush()
     os._exit(code)
-
-
-def _name_process(title: str) -> None:
-    with contextlib.suppress(ImportError):
-        from setproctitle import setproctitle  # noqa: PLC0415 - where Airflow is, it is
-
-        setproctitle(title)

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from orrery.worker import channel, heap
 from orrery.worker.spare import Spare
+from orrery.worker.title import set_title
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,7 +119,7 @@ class Zygote:
             agent = socket.socket(fileno=files[0])
             name, version = message["bundle"]
             bundle = parsed.Bundle(name=name, version=version, file=message["file"])
-            _name_process(f"orrery-zygote {message['file']}")
+            set_title(f"orrery-zygote {message['file']}")
             try:
                 made_from = parsed.execute(bundle)
             except BaseException as error:
@@ -168,7 +169,7 @@ class Zygote:
 
         def wait() -> tuple[dict[str, Any] | None, list[int]]:
             ours.close()
-            _name_process(" (spare)", is_added=True)
+            set_title(" (spare)", is_added=True)
             with theirs:
                 return channel.receive(theirs)
 
@@ -235,15 +236,8 @@ class Zygote:
 
 def serve(fd: int) -> None:
     """Be a zygote on that end of a channel."""
-    _name_process("orrery-zygote")
+    set_title("orrery-zygote")
     Zygote(socket.socket(fileno=fd)).serve()
-
-
-def _name_process(title: str, *, is_added: bool = False) -> None:
-    with contextlib.suppress(ImportError):
-        from setproctitle import getproctitle, setproctitle  # noqa: PLC0415 - where Airflow is, it is
-
-        setproctitle(getproctitle() + title if is_added else title)
 
 
 if __name__ == "__main__":

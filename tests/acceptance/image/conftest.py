@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ import pytest
 
 from orrery.errors import MachineError
 from orrery.image.engine import find
+from orrery.local.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -146,17 +146,22 @@ def answers(address: str) -> bool:
 
 @pytest.fixture(scope="session")
 def base(docker: Docker) -> str:
-    made = subprocess.run(
-        ["bin/base-image", "13"],
+    made = script(docker, "bin/base-image", "13", timeout=600)
+    assert made.returncode == 0, made.stderr
+    return made.stdout.strip()
+
+
+def script(docker: Docker, *words: str, timeout: float = 900) -> subprocess.CompletedProcess[str]:
+    """Run a script of the repository's with that engine."""
+    return subprocess.run(
+        words,
         cwd=REPOSITORY,
         env={**docker.environment, "ENGINE": str(docker.program)},
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=timeout,
         check=False,
     )
-    assert made.returncode == 0, made.stderr
-    return made.stdout.strip()
 
 
 @pytest.fixture(scope="session")
@@ -268,10 +273,7 @@ def postgres(docker: Docker, base: str) -> str:
 
 def rendered(engine: Docker, project: Path, image: str) -> Path:
     """Write the Compose file of a project's deployment, on a port that is free."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    (project / "orrery.yaml").write_text(f"name: {engine.mark}\nlocal:\n  port: {port}\n")
+    (project / "orrery.yaml").write_text(f"name: {engine.mark}\nlocal:\n  port: {free_port()}\n")
     told = engine.orrery("deployment", "render", "--target", "compose", "--image", image, folder=project)
     assert told.returncode == 0, told.stderr
     return Path(told.stdout.strip())

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
 import time
 import urllib.error
@@ -19,9 +18,10 @@ import pytest
 
 from orrery import __version__
 from orrery.image.platforms import PLATFORMS, parse
+from orrery.local.ports import free_port
 from orrery.release import catalogue
 
-from .conftest import REPOSITORY, VARIANT, facts, missing
+from .conftest import VARIANT, facts, missing, script
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,9 +49,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if program is None:
         missing("The test of two platforms needs docker-registry: apt-get install docker-registry.")
     folder = tmp_path_factory.mktemp("registry")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     configuration = folder / "config.yml"
     configuration.write_text(_CONFIGURATION.format(folder=folder / "data", port=port))
     log = folder / "log"
@@ -84,7 +82,7 @@ def own(docker: Docker) -> str:
 def other(docker: Docker, own: str) -> str:
     """The other architecture, whose programs the kernel then runs."""
     [found] = set(MACHINES) - {own}
-    made = _script(docker, "bin/emulation", found)
+    made = script(docker, "bin/emulation", found)
     if made.returncode:
         missing(f"The test of two platforms needs emulation: {made.stderr}")
     return found
@@ -100,7 +98,7 @@ class Pushed:
 @pytest.fixture(scope="module")
 def pushed(docker: Docker, base: str, other: str, registry: str, authorities: tuple[str, ...]) -> Pushed:
     """The runtime for both platforms, as the documentation says it."""
-    made = _script(docker, "bin/base-image", "13", other)
+    made = script(docker, "bin/base-image", "13", other)
     assert made.returncode == 0, made.stderr
     repository = f"{registry}/orrery/runtime"
     built = docker.orrery(
@@ -113,18 +111,6 @@ def pushed(docker: Docker, base: str, other: str, registry: str, authorities: tu
     # From here on the registry alone has them.
     docker("image", "rm", *(f"{names[0]}-{architecture}" for architecture in MACHINES))
     return Pushed(repository=repository, names=names, said=built.stderr)
-
-
-def _script(docker: Docker, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        words,
-        cwd=REPOSITORY,
-        env={**docker.environment, "ENGINE": str(docker.program)},
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
 
 
 def digests(docker: Docker, name: str) -> dict[str, str]:

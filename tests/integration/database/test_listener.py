@@ -11,12 +11,12 @@ import socket
 import struct
 import subprocess
 import threading
-import time
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
 import pytest
+from tests.waiting import until
 
 from orrery.database.listener import Listener
 from orrery.local import ports
@@ -44,13 +44,6 @@ def is_readable(listener: Listener, *, seconds: float = 0) -> bool:
 
 def is_listening(listener: Listener) -> bool:
     return listener.is_listening
-
-
-def until(true: Callable[[], bool], *, seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
 
 
 @pytest.fixture

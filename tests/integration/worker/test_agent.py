@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.processes import is_fork
 
 from orrery.executor.batch_protocol import KEEPS_ORDER, NOT_BATCHED, PATH, Answer, Call, calls, pack
 from orrery.executor.protocol import (
@@ -161,12 +162,6 @@ def wait_for(what: Callable[[], Any], why: str = "") -> Any:
             return found
         time.sleep(0.02)
     raise AssertionError(f"it never happened: {why or what}")
-
-
-def is_fork(pid: int, of: int) -> bool:
-    """Tell whether one process came from another without exec, which moves the stack."""
-    starts = [Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()[25] for each in (pid, of)]
-    return starts[0] == starts[1]
 
 
 def title(pid: int) -> str:

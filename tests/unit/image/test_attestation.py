@@ -40,7 +40,7 @@ IMAGE = ImageFacts(
 class FakeEngine:
     """Gives a file of an image."""
 
-    def said(self, *arguments: str) -> str:
+    def said_in(self, image: str, program: str, *arguments: str) -> str:
         return f"{arguments[-1]}\n"
 
 

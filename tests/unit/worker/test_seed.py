@@ -6,11 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.processes import children
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -79,8 +80,7 @@ class Played:
         return self.process.stdout.readline().strip()
 
     def children(self) -> set[int]:
-        pid = self.process.pid
-        return {int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+        return children(self.process.pid)
 
 
 @pytest.fixture
@@ -95,13 +95,6 @@ def played() -> Iterator[Callable[..., Played]]:
     for each in made:
         each.process.kill()
         each.process.communicate()
-
-
-def until(true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not true():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.005)
 
 
 def has_ended(pid: int) -> bool:

@@ -8,12 +8,13 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.processes import children
+from tests.waiting import until
 
 from orrery.worker import channel
 
@@ -72,8 +73,7 @@ class Played:
         return message
 
     def children(self) -> set[int]:
-        pid = self.process.pid
-        return {int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+        return children(self.process.pid)
 
     def spares(self, *tasks: int) -> set[int]:
         return self.children() - set(tasks)
@@ -95,13 +95,6 @@ def zygotes() -> Iterator[Callable[[float], Played]]:
             each.process.wait(PATIENCE_SECONDS)
         each.process.kill()
         each.process.wait()
-
-
-def until(true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not true():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.005)
 
 
 def leads_its_group(pid: int) -> bool:
