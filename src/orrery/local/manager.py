@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any
 from supervisor import supervisord
 from supervisor.options import ServerOptions
 
+from orrery import immortals
 from orrery.config.secrets import SECRETS
 
 if TYPE_CHECKING:
@@ -99,8 +100,7 @@ class Imported:
         if len(os.listdir("/proc/self/task")) > 1:  # noqa: PTH208 - a number is wanted
             return "something that Airflow imports has started a thread"
         self.take_note()
-        gc.collect()
-        gc.freeze()
+        immortals.settle()
         return None
 
     def take_note(self) -> None:

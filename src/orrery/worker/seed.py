@@ -10,7 +10,6 @@ A seed is as old as its agent. Once an installed package has changed it is let g
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import signal
 import sys
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from orrery import immortals
 from orrery.worker import channel, heap, zygote
 from orrery.worker.preload import threads
 from orrery.worker.title import set_title
@@ -45,8 +45,7 @@ class Seed:
         if threads() > 1:
             log.info("Zygotes share no memory with the agent: something that Airflow imports runs threads")
             return None
-        gc.collect()
-        gc.freeze()
+        immortals.settle()
         heap.collapse()
         ours, theirs = channel.pair()
         # What is still in a buffer would be written twice.

@@ -19,7 +19,6 @@ its end of the channel. What it is told and tells:
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import select
 import signal
@@ -28,6 +27,7 @@ import sys
 import traceback
 from typing import TYPE_CHECKING, Any
 
+from orrery import immortals
 from orrery.worker import channel, heap
 from orrery.worker.spare import Spare
 from orrery.worker.title import set_title
@@ -96,8 +96,7 @@ class Zygote:
 
         bundles = [(name, version) for name, version in message["bundles"]]
         left_out, count = preload.preload(bundles, frozenset(message["deny"]))
-        gc.collect()
-        gc.freeze()
+        immortals.settle()
         heap.collapse()
         self._tell({"type": "ready", "pid": os.getpid(), "preloaded": count, "left_out": left_out})
 
@@ -126,8 +125,7 @@ class Zygote:
                 reason = str(error) or type(error).__name__
                 channel.send(agent, {"type": "refused", "reason": reason[:1000]})
                 os._exit(0)
-            gc.collect()
-            gc.freeze()
+            immortals.settle()
             ready = {"type": "ready", "pid": os.getpid(), "left_out": {}, "made_from": made_from}
             channel.send(agent, ready)
             Zygote(agent).serve()

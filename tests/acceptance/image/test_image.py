@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests import immortal_program
 
 from orrery import __version__
 from orrery.image.omitted import omitted
@@ -17,8 +19,6 @@ from orrery.release.locks import lock_path, normalised
 from .conftest import VARIANT, facts
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from .conftest import Docker
 
 RELEASE = catalogue.load().release(__version__)
@@ -90,6 +90,15 @@ def test_every_module_of_every_provider_imports(docker: Docker, runtime: str) ->
     wrong = [line for line in found["failed"] if not any(reason in line for reason in NEEDS_ANOTHER_PROVIDER)]
     assert wrong == []
     assert found["imported"] > (800 if VARIANT == "full" else 100)
+
+
+def test_forks_in_its_python_share_what_they_only_look_at(docker: Docker, runtime: str) -> None:
+    program = Path(immortal_program.__file__).read_text()
+
+    told = json.loads(docker("run", "--rm", runtime, "python", "-c", program))
+
+    assert told["known"]
+    immortal_program.check(told)
 
 
 @pytest.mark.parametrize(
