@@ -74,7 +74,7 @@ class Kept:
 
 
 #: What lets a process into the platform: the shared secrets, and the database.
-_PLATFORM = (
+PLATFORM = (
     *(secret.variable for secret in SECRETS),
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC",
@@ -91,7 +91,7 @@ def for_tasks(environment: Mapping[str, str]) -> dict[str, str]:
 
     Tasks reach the platform through the API server, each with a token of its own.
     """
-    hidden = {f"{name}{ending}" for name in _PLATFORM for ending in ("", "_CMD", "_SECRET")}
+    hidden = {f"{name}{ending}" for name in PLATFORM for ending in ("", "_CMD", "_SECRET")}
     return {name: value for name, value in environment.items() if name not in hidden} | {
         "ORRERY_COMPONENT": "worker",
         # Airflow makes an engine from it when it is imported; nobody connects.

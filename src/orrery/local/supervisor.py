@@ -87,8 +87,8 @@ class Supervisor:
     def start(self, *, imports_airflow: bool = False) -> None:
         """Start the process manager, detached from us; it starts no component by itself.
 
-        One that `imports_airflow` takes some seconds longer; what the launch file says then is forked
-        from it: see `manager`.
+        One that `imports_airflow` takes some seconds longer; what the launch files say then is forked
+        from it: see `manager`. It has the environment of the worker, without any secret.
 
         Raises:
             MachineError: it ended at once; what it said is told.
@@ -102,10 +102,9 @@ class Supervisor:
         # Its log's times are read again by shells of any time zone.
         environment = {MARK: self.state.deployment_id, "PATH": "/usr/local/bin:/usr/bin:/bin", "TZ": "UTC"}
         if imports_airflow:
-            launch_file = self.state.launch_file
+            launch_file = self.state.worker_launch_file
             launch = read_json(launch_file)
-            command = [launch["command"][0], "-m", "orrery.local.manager"]
-            command += [launch_file, self.state.secrets, "--"]
+            command = [launch["command"][0], "-m", "orrery.local.manager", launch_file, "--"]
             environment = launch["environment"]
         manager = process.start(
             [*command, "-n", "-c", self.state.supervisor_configuration],

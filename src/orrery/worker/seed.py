@@ -1,7 +1,7 @@
 """The seed: a copy of the agent from before it began, from which its zygotes are forked.
 
 Agent and zygotes need the same hundred MB of modules. They are imported once, in the process that becomes the
-agent; what neither of them changes they share. The copy is made while there is one thread, and before there
+agent or in the one that it was forked from; what neither of them changes they share. The copy is made while there is one thread, and before there
 is any task's token. It has no other work, and its zygotes are the agent's children, not its own.
 
 A seed is as old as its agent. Once an installed package has changed it is let go, and zygotes start by exec.
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from orrery import immortals
-from orrery.worker import channel, heap, zygote
+from orrery.worker import channel, zygote
 from orrery.worker.preload import threads
 from orrery.worker.title import set_title
 
@@ -46,7 +46,6 @@ class Seed:
             log.info("Zygotes share no memory with the agent: something that Airflow imports runs threads")
             return None
         immortals.settle()
-        heap.collapse()
         ours, theirs = channel.pair()
         # What is still in a buffer would be written twice.
         sys.stdout.flush()

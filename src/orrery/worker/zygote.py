@@ -28,7 +28,7 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 from orrery import immortals
-from orrery.worker import channel, heap
+from orrery.worker import channel
 from orrery.worker.spare import Spare
 from orrery.worker.title import set_title
 
@@ -97,7 +97,6 @@ class Zygote:
         bundles = [(name, version) for name, version in message["bundles"]]
         left_out, count = preload.preload(bundles, frozenset(message["deny"]))
         immortals.settle()
-        heap.collapse()
         self._tell({"type": "ready", "pid": os.getpid(), "preloaded": count, "left_out": left_out})
 
     def _branch(self, message: dict[str, Any], files: list[int]) -> None:
