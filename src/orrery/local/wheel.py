@@ -11,13 +11,14 @@ import csv
 import hashlib
 import io
 import zipfile
+from importlib.metadata import PackagePath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orrery.errors import MachineError
 
 if TYPE_CHECKING:
-    from importlib.metadata import Distribution, PackagePath
-    from pathlib import Path
+    from importlib.metadata import Distribution
 
 #: What installers write beside the wheel's own files.
 _WRITTEN_BY_INSTALLERS = (
@@ -35,9 +36,9 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 def build_digest(distribution: Distribution) -> str:
     """Return a digest of the distribution's files: the same for the same build, wherever installed."""
     digest = hashlib.sha256()
-    for file in _packed(distribution):
-        recorded = file.hash.value if file.hash else _hashed(_content(distribution, file))
-        digest.update(f"{file.as_posix()}={recorded}\n".encode())
+    for file, recorded in _packed(distribution):
+        found = recorded or _hashed(_content(distribution, file))
+        digest.update(f"{file.as_posix()}={found}\n".encode())
     return digest.hexdigest()
 
 
@@ -55,7 +56,7 @@ def repack(distribution: Distribution, folder: Path) -> Path:
     wheel = folder / f"{name}-{distribution.version}-{tag}.whl"
     rows: list[tuple[str, str, str]] = []
     with zipfile.ZipFile(wheel, "w", zipfile.ZIP_STORED) as archive:
-        for file in _packed(distribution):
+        for file, _ in _packed(distribution):
             content = _content(distribution, file)
             archive.writestr(_entry(file.as_posix()), content)
             rows.append((file.as_posix(), f"sha256={_hashed(content)}", str(len(content))))
@@ -66,10 +67,14 @@ def repack(distribution: Distribution, folder: Path) -> Path:
     return wheel
 
 
-def _packed(distribution: Distribution) -> list[PackagePath]:
-    if not distribution.files:
+def _packed(distribution: Distribution) -> list[tuple[PackagePath, str]]:
+    """Return the wheel's own files, each with the hash that its installer recorded, if any."""
+    # Not `distribution.files`: since Python 3.12 it leaves out what has gone.
+    rows = [row for row in csv.reader(_text(distribution, "RECORD")) if row]
+    if not rows:
         raise _broken(distribution, "has no list of its files (RECORD)")
-    return sorted(file for file in distribution.files if _belongs(file))
+    listed = [(PackagePath(name), hashed.partition("=")[2]) for name, hashed, *_ in rows]
+    return sorted(each for each in listed if _belongs(each[0]))
 
 
 def _belongs(file: PackagePath) -> bool:
@@ -81,7 +86,7 @@ def _belongs(file: PackagePath) -> bool:
 
 def _content(distribution: Distribution, file: PackagePath) -> bytes:
     try:
-        return file.read_binary()
+        return Path(str(distribution.locate_file(file))).read_bytes()
     except OSError as error:
         raise _broken(distribution, f"lacks its file '{file}' ({error.strerror})") from error
 
