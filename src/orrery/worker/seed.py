@@ -1,8 +1,9 @@
 """The seed: a copy of the agent from before it began, from which its zygotes are forked.
 
 Agent and zygotes need the same hundred MB of modules. They are imported once, in the process that becomes the
-agent or in the one that it was forked from; what neither of them changes they share. The copy is made while there is one thread, and before there
-is any task's token. It has no other work, and its zygotes are the agent's children, not its own.
+agent or in the one that it was forked from; what neither of them changes they share. The copy is made while
+there is one thread, and before there is any task's token. It has no other work, and its zygotes are the
+agent's children, not its own.
 
 A seed is as old as its agent. Once an installed package has changed it is let go, and zygotes start by exec.
 """
