@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -118,6 +120,40 @@ def test_postgres_is_never_forked(tmp_path: Path) -> None:
 def test_what_was_not_imported_is_not_forked(tmp_path: Path) -> None:
     assert not serves(Imported(Launch.read(worker_launch(tmp_path))), launch(tmp_path), "scheduler")
     assert not serves(Imported(None), launch(tmp_path), "scheduler")
+
+
+#: In a process of its own: it is frozen afterwards.
+LOAD = """
+import sys
+from orrery.local import imported
+imported.MODULES, imported.WARM_UPS = tuple(sys.argv[1:]), ()
+print(imported.Imported(None).load())
+"""
+
+
+@pytest.mark.parametrize(
+    ("modules", "why"),
+    [
+        (["ordinary"], "None"),
+        (["threaded"], "has started a thread"),
+        (["airflow_local_settings"], "the project has an airflow_local_settings"),
+        (["missing"], "ModuleNotFoundError: No module named 'missing'"),
+    ],
+)
+def test_what_cannot_be_shared_is_said(tmp_path: Path, modules: list[str], why: str) -> None:
+    (tmp_path / "ordinary.py").write_text("")
+    (tmp_path / "airflow_local_settings.py").write_text("")
+    thread = "threading.Thread(target=threading.Event().wait, daemon=True).start()"
+    (tmp_path / "threaded.py").write_text(f"import threading\n{thread}\n")
+    ended = subprocess.run(
+        [sys.executable, "-c", LOAD, *modules],
+        env={"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert why in ended.stdout
 
 
 class Database:
