@@ -26,10 +26,8 @@ PODMAN_COMPOSE = str(Path(sys.executable).with_name("podman-compose"))
 
 
 @pytest.fixture(scope="module")
-def podman(
-    docker: Docker, runtime: str, postgres: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Docker]:
-    """Podman with a store of its own, which holds what docker has built."""
+def podman(docker: Docker, runtime: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
+    """Podman with a store of its own, which holds the runtime that docker has built."""
     if shutil.which("podman") is None:
         missing("A project's build by podman is tested too. Install it: apt-get install podman netavark.")
     if os.getuid() != 0:
@@ -48,18 +46,27 @@ def podman(
     }
     podman = Docker(program=find(given, "podman").program, environment=given)
     try:
-        save = [str(docker.program), "save", runtime, postgres]
-        with subprocess.Popen(save, env=docker.environment, stdout=subprocess.PIPE) as saved:
-            subprocess.run([podman.program, "load"], env=given, stdin=saved.stdout, check=True)
-        assert saved.returncode == 0
+        load(podman, docker, runtime)
         yield podman
     finally:
         # Its overlays are mounts: it takes its store away itself.
         podman.try_("system", "reset", "--force")
 
 
+def load(podman: Docker, docker: Docker, image: str) -> None:
+    """Hand an image of docker's to podman."""
+    save = [str(docker.program), "save", image]
+    with subprocess.Popen(save, env=docker.environment, stdout=subprocess.PIPE) as saved:
+        subprocess.run([podman.program, "load"], env=podman.environment, stdin=saved.stdout, check=True)
+    assert saved.returncode == 0
+
+
 def machine_settings(folder: Path) -> str:
-    """Return what docs/image.md says of machines without systemd, for this one."""
+    """Return what docs/image.md says of machines without systemd, for this one.
+
+    Its database and volumes stay where the store is. The clean-up after a container is not told of these
+    settings: it would look elsewhere, and each `podman run` would wait 20 s for it.
+    """
     limits = (("nofile", resource.RLIMIT_NOFILE), ("nproc", resource.RLIMIT_NPROC))
     # Less than granted: podman has lowered its own hard limits by the time that a container starts.
     enough = {name: min(16384, resource.getrlimit(limit)[1]) for name, limit in limits}
@@ -71,8 +78,6 @@ default_ulimits = [{granted}]
 runtime = "runc"
 cgroup_manager = "cgroupfs"
 events_logger = "file"
-static_dir = "{folder}/static"
-volume_path = "{folder}/volumes"
 [network]
 network_backend = "netavark"
 network_config_dir = "{folder}/networks"
@@ -128,7 +133,10 @@ class PodmanDeployment(Deployment):
 
 
 @pytest.fixture
-def deployment(podman: Docker, image: tuple[str, Path], postgres: str) -> Iterator[Deployment]:
+def deployment(
+    podman: Docker, docker: Docker, image: tuple[str, Path], postgres: str
+) -> Iterator[Deployment]:
+    load(podman, docker, postgres)
     name, project = image
     file = rendered(podman, project, name)
     made = PodmanDeployment(podman, [PODMAN_COMPOSE], file, postgres)
