@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orrery import boot, immortals
+from orrery import boot, immortals, large_pages
 from orrery.config import secrets
 from orrery.local import launch
 
@@ -113,6 +113,7 @@ class Imported:
             return f"the project has an {_USERS_SETTINGS}, which each component has to execute by itself"
         self.take_note()
         immortals.settle()
+        large_pages.collapse()
         return None
 
     def take_note(self) -> None:

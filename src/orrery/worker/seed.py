@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from orrery import immortals
+from orrery import immortals, large_pages
 from orrery.worker import channel, zygote
 from orrery.worker.preload import threads
 from orrery.worker.title import set_title
@@ -47,6 +47,7 @@ class Seed:
             log.info("Zygotes share no memory with the agent: something that Airflow imports runs threads")
             return None
         immortals.settle()
+        large_pages.collapse()
         ours, theirs = channel.pair()
         # What is still in a buffer would be written twice.
         sys.stdout.flush()

@@ -27,7 +27,7 @@ import sys
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from orrery import immortals
+from orrery import immortals, large_pages
 from orrery.worker import channel
 from orrery.worker.spare import Spare
 from orrery.worker.title import set_title
@@ -97,6 +97,7 @@ class Zygote:
         bundles = [(name, version) for name, version in message["bundles"]]
         left_out, count = preload.preload(bundles, frozenset(message["deny"]))
         immortals.settle()
+        large_pages.collapse()
         self._tell({"type": "ready", "pid": os.getpid(), "preloaded": count, "left_out": left_out})
 
     def _branch(self, message: dict[str, Any], files: list[int]) -> None:
