@@ -81,6 +81,7 @@ SOURCES = {
     },
     "airflow.jobs.scheduler_job_runner": {
         "SchedulerJobRunner.process_executor_events": "7ae42ac0a7db779f",
+        "SchedulerJobRunner._executable_task_instances_to_queued": "08b9caf1548e92e5",
     },
     "cadwyn.applications": {
         "Cadwyn.__call__": "4109e13f00ee1eba",
@@ -122,6 +123,7 @@ MARKS = (
     "task-exit",
     "task-exit",
     "stale-success",
+    "queued-by-id",
     "processor-pace",
     "unchanged-dags",
     "cron-description",
@@ -135,6 +137,7 @@ WRAPPED = """
 import json, sys
 from airflow.sdk.execution_time.supervisor import WatchedSubprocess
 from airflow.dag_processing.manager import DagFileProcessorManager
+from airflow.jobs import scheduler_job_runner
 from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
 from airflow.jobs.triggerer_job_runner import TriggerRunnerSupervisor
 from airflow.timetables._cron import CronMixin
@@ -148,6 +151,7 @@ print("ANSWER" + json.dumps([
         WatchedSubprocess._register_pipe_readers,
         WatchedSubprocess._check_subprocess_exit,
         SchedulerJobRunner.process_executor_events,
+        scheduler_job_runner.with_row_locks,
         DagFileProcessorManager._service_processor_sockets,
         DagFileProcessorManager.persist_parsing_result,
         CronMixin._describe_with_dom_dow_fix,

@@ -168,6 +168,8 @@ def test_long_loops_are_followed_by_longer_pauses_and_full_nodes_are_fed_now_and
         "31 wait, 10 run": [0, 0, 2],
         "118 wait, 10 run": [0, 0, 1],
         "118 wait, 100 run": [0, 0, 2],
+        "12 are scheduled, 8 wait": [12, []],
+        "12 are scheduled, 118 wait": [5, [0, 7]],
         "another scheduler queues": None,
     }
 

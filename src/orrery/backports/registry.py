@@ -50,6 +50,12 @@ FIXES = (
         versions=("3.3.2",),
     ),
     Fix(
+        id="queued-by-id",
+        target="airflow.jobs.scheduler_job_runner",
+        distribution="apache-airflow-core",
+        versions=("3.3.2",),
+    ),
+    Fix(
         id="processor-pace",
         target="airflow.dag_processing.manager",
         distribution="apache-airflow-core",

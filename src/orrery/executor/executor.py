@@ -61,7 +61,7 @@ _LEAST_REST_SECONDS = 0.01
 _MOST_REST_SECONDS = 0.2
 #: While so many wait for nodes, more are queued now and then only: there is enough to choose from.
 _REFILL = 32
-_REFILL_SECONDS = 0.5
+_REFILL_SECONDS = 1.0
 #: Queued with us, for each that can run: enough to choose from.
 _BACKLOG_FACTOR = 4
 _LEAST_BACKLOG = 256
@@ -263,6 +263,8 @@ class PackingExecutor(BaseExecutor):  # type: ignore[misc]
         while self._turns and self.slots_available and (queued := self._turns.queue_scheduled()):
             total += queued
             self._send()
+            if self._has_plenty():
+                break  # whether there is more can wait: each look reads all that is scheduled
         self._next_refill = time.monotonic() + _REFILL_SECONDS
         return None if queued is None else total
 

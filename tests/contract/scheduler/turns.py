@@ -461,6 +461,12 @@ def pace(runner: SchedulerJobRunner) -> dict[str, Any]:
         executor._next_refill = 0.0
         asked.clear()
         told[f"{waiting} wait, {placed} run"] = [executor._refill(), executor._refill(), len(asked)]
+    for waiting in (8, 118):
+        left = [0, 7, 5]
+        executor._turns.queue_scheduled = left.pop
+        executor._dispatcher.counts = lambda counts=(waiting, 3): counts
+        executor._next_refill = 0.0
+        told[f"12 are scheduled, {waiting} wait"] = [executor._refill(), left]
     executor._turns.queue_scheduled = lambda: None
     executor._next_refill = 0.0
     told["another scheduler queues"] = executor._refill()
