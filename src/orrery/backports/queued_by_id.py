@@ -17,6 +17,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import Select
+from sqlalchemy.sql.elements import BooleanClauseList, ColumnElement
+from sqlalchemy.sql.selectable import FromClause
+from sqlalchemy.sql.visitors import replacement_traverse
+
 from orrery.backports.patch import wrap
 
 if TYPE_CHECKING:
@@ -41,9 +46,6 @@ def _by_id(lock: Callable[..., Any]) -> Callable[..., Any]:
 
 def joined_by_id(query: Any) -> Any:
     """Return the query with that join by id; any other query as it is."""
-    from sqlalchemy import Select  # noqa: PLC0415 - Airflow has loaded it
-    from sqlalchemy.sql.visitors import replacement_traverse  # noqa: PLC0415
-
     if not isinstance(query, Select):
         return query
     return replacement_traverse(query, {}, _replaced)
@@ -51,9 +53,6 @@ def joined_by_id(query: Any) -> Any:
 
 def _replaced(element: Any, **_: Any) -> Any:
     """Return what stands in the place of a part; the part itself: neither it nor what it holds is changed."""
-    from sqlalchemy.sql.elements import BooleanClauseList, ColumnElement  # noqa: PLC0415
-    from sqlalchemy.sql.selectable import FromClause  # noqa: PLC0415
-
     if isinstance(element, BooleanClauseList):
         pairs = [(getattr(each, "left", None), getattr(each, "right", None)) for each in element.clauses]
         names = {(getattr(left, "name", None), getattr(right, "name", None)) for left, right in pairs}
