@@ -154,6 +154,7 @@ def test_a_task_that_has_ended_before_it_is_killed_has_its_own_end(is_known: boo
             new_process_group=True,
             client=None,
             on_started=lambda: None,
+            on_exit=lambda: None,
             explain=lambda code, has_failed: None,
             lazy=contextlib.nullcontext,
             end_leftovers=lambda: None,

@@ -29,6 +29,7 @@ from orrery.executor.protocol import (
     Cancel,
     Declined,
     Ended,
+    Freed,
     Hello,
     Lines,
     Measured,
@@ -387,6 +388,9 @@ class Dispatcher:
                 if message.version != VERSION:
                     raise ProtocolError(f"the agent speaks version {message.version}, not {VERSION}")
                 self._greet(message, link)
+            case Measured():
+                self._hear_measurement(message, link)
+                return False
             case Placed():
                 link.here[message.id] = RunningHere(
                     id=message.id, resources=message.resources, is_starting=True
@@ -398,26 +402,31 @@ class Dispatcher:
                 link.here[message.id] = RunningHere(id=message.id, resources=message.resources)
                 if (job := self._jobs.get(message.id)) is not None:
                     job.started_at = datetime.fromtimestamp(message.at, UTC)
-            case Measured():
-                link.measured = message
-                for each in message.running:
-                    if (job := self._jobs.get(each.id)) is not None:
-                        job.memory_bytes = each.memory_bytes
-                        job.memory_peak_bytes = each.memory_peak_bytes
-                        job.cpu_seconds = each.cpu_seconds
-                return False
+            case Freed():
+                if message.id in link.here:
+                    link.here[message.id] = RunningHere(id=message.id, resources={})
             case Ended():
-                self._hear_end(message, link)
+                return self._hear_end(message, link)
             case Declined():
                 link.here.pop(message.id, None)
                 self._put_back(message.id)
         return True
 
-    def _hear_end(self, ended: Ended, link: Link) -> None:
-        link.here.pop(ended.id, None)
+    def _hear_measurement(self, measured: Measured, link: Link) -> None:
+        link.measured = measured
+        for each in measured.running:
+            if (job := self._jobs.get(each.id)) is not None:
+                job.memory_bytes = each.memory_bytes
+                job.memory_peak_bytes = each.memory_peak_bytes
+                job.cpu_seconds = each.cpu_seconds
+
+    def _hear_end(self, ended: Ended, link: Link) -> bool:
+        """Return whether there is more room now."""
+        was_here = link.here.pop(ended.id, None)
         if ended.id in self._recorded:
             link.send(Acknowledge(ids=(ended.id,)))
         self._finish(ended, link.name)
+        return was_here is None or bool(was_here.resources)
 
     def _greet(self, status: NodeStatus, link: Link) -> None:
         """Compare what the node runs with what it should: after a connection was lost, or it was new."""

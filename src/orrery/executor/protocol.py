@@ -7,7 +7,7 @@ and messages that they do not know, so that an older release may run beside a ne
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import msgspec
 
@@ -79,9 +79,10 @@ class Acknowledge(msgspec.Struct, frozen=True, kw_only=True, tag="acknowledge"):
 
 
 class RunningHere(msgspec.Struct, frozen=True, kw_only=True):
-    """A task that occupies the node."""
+    """A task on the node."""
 
     id: str
+    #: What it occupies: nothing once its processes are gone.
     resources: dict[str, int]
     is_starting: bool = False
     memory_bytes: int = 0
@@ -126,8 +127,14 @@ class Placed(msgspec.Struct, frozen=True, kw_only=True, tag="placed"):
     resources: dict[str, int]
 
 
+class Freed(msgspec.Struct, frozen=True, kw_only=True, tag="freed"):
+    """A task's processes are gone, and with them all that it occupied; how it ended follows."""
+
+    id: str
+
+
 class Ended(msgspec.Struct, frozen=True, kw_only=True, tag="ended"):
-    """A task no longer occupies the node."""
+    """A task is over, and no longer occupies the node."""
 
     id: str
     #: An `Ending`; of a newer agent, perhaps another.
@@ -136,6 +143,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, tag="ended"):
     text: str = ""
     #: Epoch seconds; zero when it never started.
     started_at: float = 0.0
+    #: When the node had its room back.
     ended_at: float = 0.0
     usage: Usage = Usage()
     #: The API server was not told how it ended, so the scheduler has to judge it: whether it is retried.
@@ -158,12 +166,12 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True, tag="measured"):
 
 
 ToAgent = Hello | Run | Cancel | Acknowledge
-ToExecutor = NodeStatus | Placed | Started | Ended | Declined | Measured
+ToExecutor = NodeStatus | Placed | Started | Freed | Ended | Declined | Measured
 Message = ToAgent | ToExecutor
 
 _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
     str(kind.__struct_config__.tag): msgspec.json.Decoder(kind)
-    for kind in (Hello, Run, Cancel, Acknowledge, NodeStatus, Placed, Started, Ended, Declined, Measured)
+    for kind in (*get_args(ToAgent), *get_args(ToExecutor))
 }
 _ENCODER = msgspec.json.Encoder()
 #: A task's workload is a few KB; a line beyond this is no message.

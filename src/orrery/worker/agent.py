@@ -26,6 +26,7 @@ from orrery.executor.protocol import (
     Cancel,
     Declined,
     Ended,
+    Freed,
     Hello,
     Lines,
     Measured,
@@ -274,7 +275,7 @@ class Agent:
             found.append(
                 RunningHere(
                     id=order.run.id,
-                    resources=order.run.resources,
+                    resources={} if order.is_free else order.run.resources,
                     is_starting=order.is_starting,
                     memory_bytes=usage.memory_bytes if usage else 0,
                     memory_peak_bytes=usage.memory_peak_bytes if usage else 0,
@@ -315,6 +316,7 @@ class Agent:
             server=self._server,
             transport=self._transport,
             on_started=lambda order: self._later(self._note_start, order),
+            on_freed=lambda order: self._later(self._note_room, order),
             on_ended=lambda order, ended: self._later(self._note_end, order, ended),
         )
         self._orders[run.id] = order
@@ -335,6 +337,12 @@ class Agent:
         self._tell(Started(id=order.run.id, resources=order.run.resources, at=order.started_at))
         self._start_next()
 
+    def _note_room(self, order: Order) -> None:
+        if order.run.id in self._orders:
+            order.is_free = True
+            self._used = self._used.without(order.resources)
+            self._tell(Freed(id=order.run.id))
+
     def _note_end(self, order: Order, ended: Ended) -> None:
         self._drop(order)
         self._unrecorded[ended.id] = ended
@@ -344,7 +352,7 @@ class Agent:
         self._stop_if_idle()
 
     def _drop(self, order: Order) -> None:
-        if self._orders.pop(order.run.id, None) is not None:
+        if self._orders.pop(order.run.id, None) is not None and not order.is_free:
             self._used = self._used.without(order.resources)
 
     def _later(self, call: Callable[..., None], *arguments: object) -> None:

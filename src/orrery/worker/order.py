@@ -41,11 +41,14 @@ class Order:
         server: str,
         transport: BatchTransport,
         on_started: Callable[[Order], None],
+        on_freed: Callable[[Order], None],
         on_ended: Callable[[Order, Ended], None],
     ) -> None:
         self.run = run
         self.resources = run.request.resources
         self.is_starting = True
+        #: Whether the node has its room back already. The agent's to note.
+        self.is_free = False
         #: Epoch seconds.
         self.started_at = 0.0
         self.cell: Cell | None = None
@@ -54,11 +57,14 @@ class Order:
         self._server = server
         self._transport = transport
         self._on_started = on_started
+        self._on_freed = on_freed
         self._on_ended = on_ended
         self._task: Any = None
         self._child: Child | None = None
         self._killed_because: tuple[Ending, str] | None = None
         self._cancelled: str | None = None
+        #: Epoch seconds; 0: its room is given back with the report of its end.
+        self._freed_at = 0.0
 
     def carry_out(self) -> None:
         """Run it to its end, in this thread, and report; raises nothing."""
@@ -83,7 +89,7 @@ class Order:
                 ending=ending,
                 text=text,
                 started_at=self.started_at,
-                ended_at=time.time(),
+                ended_at=self._freed_at or time.time(),
                 usage=usage,
                 needs_judgement=not is_told,
             ),
@@ -133,6 +139,7 @@ class Order:
                     client=client,
                     logger=logger,
                     on_started=self._note_start,
+                    on_exit=self._free,
                     explain=self._explain,
                     lazy=self._transport.lazy,
                     end_leftovers=lambda: self._in_cell.kill(signal.SIGKILL),
@@ -172,6 +179,19 @@ class Order:
         else:
             self._child = self._branches.fork(key, file, self.run.id, message, ends)
         return self._child
+
+    def _free(self) -> None:
+        """Give the room back as soon as no process is left: its end has to be known and told yet.
+
+        Of a task that has left processes behind the room is given back when these have ended, too.
+        """
+        try:
+            if self._in_cell.remove_if_empty():
+                self._freed_at = time.time()
+                self._on_freed(self)
+        except Exception:
+            # It is tried again with the report of its end.
+            log.warning("A task's room could not be given back early", id=self.run.id, exc_info=True)
 
     @property
     def _in_cell(self) -> Cell:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import selectors
 import signal
 import time
@@ -50,6 +51,8 @@ class SupervisedTask(ActivitySubprocess):  # type: ignore[misc]
 
     #: Called once, when its start is over: it has rendered its fields and begins to execute.
     on_started: Callable[[], None]
+    #: Called once, when its process has ended, before it is known how.
+    on_exit: Callable[[], None]
     #: Returns a last line for the log, from the exit code and whether the task failed; None when there is
     #: nothing to add.
     explain: Callable[[int, bool], str | None]
@@ -60,6 +63,7 @@ class SupervisedTask(ActivitySubprocess):  # type: ignore[misc]
     _has_started: bool = attrs.field(default=False, init=False)
     _cancelled: str | None = attrs.field(default=None, init=False)
     _wake: Any = attrs.field(factory=socketpair, init=False)
+    _exit: Any = attrs.field(default=None, init=False)
 
     @classmethod
     def begin(
@@ -70,6 +74,7 @@ class SupervisedTask(ActivitySubprocess):  # type: ignore[misc]
         client: Client,
         logger: FilteringBoundLogger,
         on_started: Callable[[], None],
+        on_exit: Callable[[], None],
         explain: Callable[[int, bool], str | None],
         lazy: Callable[..., AbstractContextManager[None]],
         end_leftovers: Callable[[], None],
@@ -104,12 +109,17 @@ class SupervisedTask(ActivitySubprocess):  # type: ignore[misc]
             new_process_group=True,
             client=client,
             on_started=on_started,
+            on_exit=on_exit,
             explain=explain,
             lazy=lazy,
             end_leftovers=end_leftovers,
         )
         task.selector.register(child, selectors.EVENT_READ, (_once, task._forget))
         task.selector.register(task._wake[0], selectors.EVENT_READ, (_drain, task._forget))
+        # How it has ended its zygote tells, which may be forking others first.
+        with contextlib.suppress(OSError):
+            task._exit = os.fdopen(os.pidfd_open(child.pid), "rb", buffering=0)
+            task.selector.register(task._exit, selectors.EVENT_READ, (task._note_exit, task._forget))
         task._register_pipe_readers(stdout, stderr, requests, logs, data={})
         # Airflow sends the first heartbeat at once, although the start has just told the same.
         task._last_heartbeat_attempt = time.monotonic()
@@ -252,13 +262,17 @@ class SupervisedTask(ActivitySubprocess):  # type: ignore[misc]
             self._has_started = True
             self.on_started()
 
+    def _note_exit(self, _: Any) -> bool:
+        self.on_exit()
+        return False
+
     def _forget(self, source: Any) -> None:
         with contextlib.suppress(KeyError, ValueError):
             self.selector.unregister(source)
 
     def _close(self) -> None:
         self._note_start()
-        for source in (*self._open_sockets, *self._wake):
+        for source in (*self._open_sockets, *self._wake, *([self._exit] if self._exit else [])):
             with contextlib.suppress(OSError):
                 source.close()
         with contextlib.suppress(Exception):

@@ -31,6 +31,7 @@ from orrery.executor.protocol import (
     Cancel,
     Declined,
     Ended,
+    Freed,
     Hello,
     Lines,
     Measured,
@@ -96,6 +97,12 @@ with DAG("d", schedule=None):
         print("going on")
 
     @task
+    def waits_and_fails(ti=None):
+        note(str(ti.id), {"tmp": os.environ["TMPDIR"]})
+        wait_for(str(ti.id) + ".go")
+        raise ValueError("it was meant to fail")
+
+    @task
     def leaves_a_daemon(ti=None):
         import subprocess
         daemon = subprocess.Popen(["sleep", "600"], start_new_session=True)
@@ -147,8 +154,8 @@ with DAG("d", schedule=None):
         )})
 
     for each in (
-        hello, fails, waits, leaves_a_daemon, remembers, shows_its_environment, masks, prints_the_same_word,
-        tells_what_is_imported,
+        hello, fails, waits, waits_and_fails, leaves_a_daemon, remembers, shows_its_environment, masks,
+        prints_the_same_word, tells_what_is_imported,
     ):
         each()
 """
@@ -186,6 +193,8 @@ class Api:
         self.other: list[tuple[str, str]] = []
         #: What the server answers to a task's start instead.
         self.refusals: dict[str, tuple[int, Any]] = {}
+        #: Of these tasks the server takes its time to hear of the end.
+        self.holds: dict[str, threading.Event] = {}
         self.should_retry = False
         self.is_away = False
         self.refused_connections = 0
@@ -238,6 +247,8 @@ class Api:
             is_xcom = method == "POST" and "/xcoms/" in path
             return (self.xcom_status, {"message": "set"}) if is_xcom else (404, {"detail": {}})
         task, what = found.groups()
+        if what == "state" and task in self.holds:
+            self.holds[task].wait(PATIENCE_SECONDS)
         self.told[task].append((method, what, json.loads(body) if body else None))
         match what:
             case "run" if task in self.refusals:
@@ -558,7 +569,39 @@ def test_an_executor_hears_of_each_step(shared: Agent) -> None:
 
     steps = [type(each) for each in list(shared.heard) if getattr(each, "id", None) == task]
 
-    assert steps == [Placed, Started, Ended]
+    # At times it is known how it ended as soon as that its process is gone.
+    assert [step for step in steps if step is not Freed] == [Placed, Started, Ended]
+    assert steps[-1] is Ended
+
+
+def test_a_task_that_has_ended_holds_no_room_while_the_server_hears_of_it(
+    shared: Agent, shared_api: Api
+) -> None:
+    whole = ASKED | {"cpu_millicores": 4000}
+    # A failure is told after the process has ended.
+    first = shared.run("waits_and_fails", resources=whole)
+    shared.home.answer(first)
+    shared_api.holds[first] = threading.Event()
+    try:
+        shared.home.let_go(first)
+        wait_for(lambda: shared.of(Freed, first), "its room is given back")
+        freed_by = time.time()
+        assert not Path(shared.home.answer(first)["tmp"]).exists()
+        second = shared.run("hello", resources=whole)
+        assert shared.ended(second).ending == "finished"
+        # Who connects now hears of it, as of one that occupies nothing.
+        assert shared.of(Ended, first) == []
+        shared.disconnect()
+        shared.heard.clear()
+        shared.connect()
+        assert [each.resources for each in shared.of(NodeStatus)[0].running if each.id == first] == [{}]
+    finally:
+        shared_api.holds[first].set()
+
+    ended = shared.ended(first)
+    assert (ended.ending, ended.needs_judgement) == ("finished", False)
+    assert ended.ended_at <= freed_by
+    assert shared_api.state_of(first) == "failed"
 
 
 def test_the_socket_is_its_owners_alone(shared: Agent) -> None:
@@ -608,6 +651,7 @@ def test_daemons_of_a_task_end_with_it(shared: Agent) -> None:
     shared.ended(task)
 
     wait_for(lambda: not is_alive(found["daemon"]))
+    assert shared.of(Freed, task) == []
 
 
 def test_tasks_share_no_state(shared: Agent) -> None:

@@ -27,6 +27,7 @@ from orrery.executor.protocol import (
     Cancel,
     Declined,
     Ended,
+    Freed,
     Hello,
     Lines,
     Measured,
@@ -126,6 +127,11 @@ class FakeAgent:
         with self._lock:
             self.running[job] = replace(self.running[job], is_starting=False)
             self.say(Started(id=job, resources=self.running[job].resources, at=5.0))
+
+    def freed(self, job: str) -> None:
+        with self._lock:
+            self.running[job] = replace(self.running[job], resources={}, is_starting=False)
+            self.say(Freed(id=job))
 
     def ended(self, job: str, ending: Any = "finished", **rest: Any) -> None:
         with self._lock:
@@ -363,6 +369,43 @@ def test_an_end_makes_room_for_the_next_without_the_scheduler(agents: Any, dispa
     agent.wait_for_runs("a", "b", "c")
 
     assert dispatcher.counts() == (0, 1)
+
+
+def test_room_that_was_given_back_is_used_before_the_end_is_told(agents: Any, dispatchers: Any) -> None:
+    agent, dispatcher = agents(), dispatchers()
+    submit(
+        dispatcher, *(job(name, NODE, queued_at=NOW + timedelta(seconds=n)) for n, name in enumerate("abc"))
+    )
+    agent.wait_for_runs("a")
+
+    agent.freed("a")
+    agent.wait_for_runs("a", "b")
+    assert dispatcher.counts() == (1, 2)
+    agent.ended("a")
+
+    # Its room was given away already: the end makes none.
+    assert [each.job.id for each in news(dispatcher)] == ["a"]
+    assert dispatcher.counts() == (1, 1)
+    agent.ended("b")
+    agent.wait_for_runs("a", "b", "c")
+
+
+def test_a_task_whose_room_was_given_back_is_not_lost_with_the_connection(
+    agents: Any, dispatchers: Any
+) -> None:
+    agent, dispatcher = agents(), dispatchers()
+    submit(dispatcher, job("a", NODE))
+    agent.wait_for_runs("a")
+    agent.freed("a")
+
+    agent.disconnect()
+    wait_for(lambda: len(agent.of(Hello)) == 2)
+    wait_for(is_known(dispatcher))
+    submit(dispatcher, job("b", NODE))
+    agent.wait_for_runs("a", "b")
+    agent.ended("a")
+
+    assert [each.ended.ending for each in news(dispatcher)] == ["finished"]
 
 
 def test_the_more_important_goes_first(agents: Any, dispatchers: Any) -> None:

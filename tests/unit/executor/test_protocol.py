@@ -15,6 +15,7 @@ from orrery.executor.protocol import (
     Cancel,
     Declined,
     Ended,
+    Freed,
     Hello,
     Lines,
     Measured,
@@ -76,6 +77,7 @@ MESSAGES: tuple[Message, ...] = (
         usage=Usage(memory_bytes=1, memory_peak_bytes=2, cpu_seconds=3.5),
     ),
     Ended(id="a", ending="finished"),
+    Freed(id="a"),
     Declined(id="a", reason="the agent stops"),
     Measured(memory_bytes=12, cpu_millicores=1500, running=(RUNNING,)),
 )
