@@ -3,7 +3,8 @@
 The exit is seen from outside, through a pidfd on the pid that Airflow records. The slot is free when its
 owner on the machine of the task says so, before the scheduler hears of it. LocalExecutor's supervisor logs
 `Workload finished` with the task instance's id as its last act, then its process takes the next task.
-Orrery's agent stamps the end of a task, its control group and folder removed, when it gives the room back.
+Orrery's agent stamps the end of a task when it gives the room back: once no process is left in its control
+group.
 """
 
 from __future__ import annotations

@@ -181,17 +181,13 @@ class Order:
         return self._child
 
     def _free(self) -> None:
-        """Give the room back as soon as no process is left: its end has to be known and told yet.
+        """Give the room back as soon as no process is left: all else that an end brings takes time.
 
-        Of a task that has left processes behind the room is given back when these have ended, too.
+        Of a task that has left processes behind, or has asked for disk, it is given back when all is removed.
         """
-        try:
-            if self._in_cell.remove_if_empty():
-                self._freed_at = time.time()
-                self._on_freed(self)
-        except Exception:
-            # It is tried again with the report of its end.
-            log.warning("A task's room could not be given back early", id=self.run.id, exc_info=True)
+        if not self.resources.disk_bytes and self._in_cell.is_empty():
+            self._freed_at = time.time()
+            self._on_freed(self)
 
     @property
     def _in_cell(self) -> Cell:

@@ -115,14 +115,9 @@ class Cell:
         self._on_removed(self)
         return self._usage
 
-    def remove_if_empty(self) -> bool:
-        """Remove the cell unless processes of the task are left; tell whether this has made room."""
-        with self._lock:
-            is_busy = self._is_removed or bool(self._members())
-        if is_busy:
-            return False
-        self.remove()
-        return not self.leftovers
+    def is_empty(self) -> bool:
+        """Whether no process of the task is left; what it leaves in its folder is there until `remove`."""
+        return not self._members()
 
     def look(self, members: list[int] | None = None) -> Excess | None:
         """Return the limit that its processes exceed, of those that the kernel does not keep.

