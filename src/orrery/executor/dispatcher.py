@@ -9,11 +9,9 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
-import socket
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +19,8 @@ import structlog
 
 from orrery.executor.ageing import Ageing
 from orrery.executor.backlog import Backlog, PendingTask
+from orrery.executor.job import Finished, Job
+from orrery.executor.link import Link
 from orrery.executor.node import Node, RunningTask
 from orrery.executor.packing import place
 from orrery.executor.protocol import (
@@ -30,8 +30,6 @@ from orrery.executor.protocol import (
     Declined,
     Ended,
     Freed,
-    Hello,
-    Lines,
     Measured,
     NodeStatus,
     Placed,
@@ -39,17 +37,15 @@ from orrery.executor.protocol import (
     Run,
     RunningHere,
     Started,
-    encode,
 )
 from orrery.executor.resources import Resources
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from pathlib import Path
 
     from orrery.executor.placement import Placements
-    from orrery.executor.protocol import ToAgent, ToExecutor
-    from orrery.executor.request import Request
+    from orrery.executor.protocol import ToExecutor
 
 log = structlog.get_logger(__name__)
 
@@ -58,124 +54,6 @@ NODE_LOST_SECONDS = 4.0
 #: An agent takes more than it starts at a time, so that it never waits for the next round.
 _AHEAD = 4
 _MOST_RECORDED = 10_000
-_CONNECT_PAUSES = (0.05, 0.1, 0.2, 0.5, 1.0)
-
-
-@dataclass(kw_only=True)
-class Job:
-    """A workload of this executor: from its queueing to its end."""
-
-    id: str
-    #: Airflow's key of it, as the executor's events name it.
-    key: Any
-    #: Makes the workload's JSON when it is sent: the token must be fresh then. None: adopted.
-    render: Callable[[], str] | None
-    request: Request
-    queue: str
-    priority: int
-    bundle: str
-    queued_at: datetime
-    node: str | None = None
-    #: Whether the agent has said that it took it.
-    is_confirmed: bool = False
-    placed_at: datetime | None = None
-    started_at: datetime | None = None
-    #: The last measurement.
-    memory_bytes: int = 0
-    memory_peak_bytes: int = 0
-    cpu_seconds: float = 0.0
-    #: Of its log, below Airflow's folder of logs.
-    log_path: str | None = None
-    #: Of a callback or a connection test: the states that the scheduler is told of success and failure.
-    outcomes: tuple[Any, Any] | None = None
-    #: Of a task: what identifies it for people and tables.
-    details: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Finished:
-    """News: a job is over."""
-
-    job: Job
-    ended: Ended
-    node: str
-
-
-class Link:
-    """The connection to one agent."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.socket: socket.socket | None = None
-        self.status: NodeStatus | None = None
-        self.measured: Measured | None = None
-        self.heard_at: datetime | None = None
-        #: What occupies the node, of all schedulers, by id.
-        self.here: dict[str, RunningHere] = {}
-        self.lines = Lines()
-        self.is_ready = False
-        self.lost_at: float | None = None
-        self.failures = 0
-        self.next_try = 0.0
-        self.problem = ""
-        self._unsent = b""
-
-    @property
-    def name(self) -> str:
-        """The node's name; the path while the agent has never told one."""
-        return self.status.name if self.status is not None else str(self.path)
-
-    def connect(self, scheduler: str) -> socket.socket | None:
-        """Try to connect; return the socket when connected."""
-        end = socket.socket(socket.AF_UNIX)
-        try:
-            end.settimeout(1.0)
-            end.connect(str(self.path))
-            end.setblocking(False)
-        except OSError as error:
-            end.close()
-            self.problem = f"{self.path}: {error.strerror or error}"
-            self.pause()
-            return None
-        self.socket = end
-        self.lines = Lines()
-        self._unsent = b""
-        self.problem = ""
-        self.send(Hello(scheduler=scheduler))
-        return end
-
-    def pause(self) -> None:
-        """Try again later, the more so the longer no agent has told its status."""
-        self.next_try = time.monotonic() + _CONNECT_PAUSES[min(self.failures, len(_CONNECT_PAUSES) - 1)]
-        self.failures += 1
-
-    def send(self, message: ToAgent) -> None:
-        """Send a message, or keep what the socket does not take now."""
-        self._unsent += encode(message)
-        self.flush()
-
-    def flush(self) -> None:
-        """Send what is left."""
-        if self.socket is None:
-            return
-        with contextlib.suppress(OSError):  # a closed one is noticed when read
-            while self._unsent:
-                sent = self.socket.send(self._unsent)
-                self._unsent = self._unsent[sent:]
-
-    @property
-    def wants_to_send(self) -> bool:
-        """Whether something is left to send."""
-        return bool(self._unsent) and self.socket is not None
-
-    def close(self) -> None:
-        """Close the connection."""
-        if self.socket is not None:
-            self.socket.close()
-        self.socket = None
-        self.is_ready = False
-        if self.lost_at is None:
-            self.lost_at = time.monotonic()
 
 
 class Dispatcher:

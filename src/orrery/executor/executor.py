@@ -24,7 +24,8 @@ from airflow.utils.state import TaskInstanceState
 from orrery.database.triggers import run_of
 from orrery.errors import InputError
 from orrery.executor import capacity, recorder, scheduler_compat, settings
-from orrery.executor.dispatcher import Dispatcher, Finished, Job
+from orrery.executor.dispatcher import Dispatcher
+from orrery.executor.job import Finished, Job
 from orrery.executor.request import Request, default_resources, parse_request
 from orrery.executor.resources import ResourceError, Resources
 from orrery.executor.turns import Turns

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from orrery.executor.dispatcher import Dispatcher, Finished, Job, Link
+    from orrery.executor.dispatcher import Dispatcher
+    from orrery.executor.job import Finished, Job
+    from orrery.executor.link import Link
 
 log = structlog.get_logger(__name__)
 

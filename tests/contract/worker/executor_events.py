@@ -21,8 +21,8 @@ from airflow.utils.db import synchronize_log_template
 from airflow.utils.state import DagRunState, TaskInstanceState
 from airflow.utils.types import DagRunTriggeredByType, DagRunType
 
-from orrery.executor.dispatcher import Finished, Job
 from orrery.executor.executor import PackingExecutor
+from orrery.executor.job import Finished, Job
 from orrery.executor.protocol import Ended
 from orrery.executor.request import Request
 from orrery.executor.resources import Resources

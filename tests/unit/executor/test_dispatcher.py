@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 from msgspec.structs import replace
 
-from orrery.executor.dispatcher import Dispatcher, Finished, Job
+from orrery.executor.dispatcher import Dispatcher
+from orrery.executor.job import Finished, Job
 from orrery.executor.protocol import (
     VERSION,
     Acknowledge,
