@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Select
 from sqlalchemy.sql.elements import BooleanClauseList, ColumnElement
+from sqlalchemy.sql.operators import and_, eq
 from sqlalchemy.sql.selectable import FromClause
 from sqlalchemy.sql.visitors import replacement_traverse
 
@@ -48,16 +49,29 @@ def joined_by_id(query: Any) -> Any:
     """Return the query with that join by id; any other query as it is."""
     if not isinstance(query, Select):
         return query
-    return replacement_traverse(query, {}, _replaced)
+    found = []
+
+    def replaced(element: Any, **_: Any) -> Any:
+        """Return what stands in the place of a part; the part itself, which keeps what it holds, too."""
+        if (by_id := _by_their_id(element)) is not None:
+            found.append(by_id)
+            return by_id
+        return element if isinstance(element, ColumnElement | FromClause) else None
+
+    changed = replacement_traverse(query, {}, replaced)
+    return changed if found else query
 
 
-def _replaced(element: Any, **_: Any) -> Any:
-    """Return what stands in the place of a part; the part itself: neither it nor what it holds is changed."""
-    if isinstance(element, BooleanClauseList):
-        pairs = [(getattr(each, "left", None), getattr(each, "right", None)) for each in element.clauses]
-        names = {(getattr(left, "name", None), getattr(right, "name", None)) for left, right in pairs}
-        if names == {(name, name) for name in _NAMES}:
-            rows, ranked = (getattr(side, "table", None) for side in pairs[0])
-            if rows is not None and ranked is not None and {"id", _RANK} <= set(ranked.c.keys()):
-                return rows.c.id == ranked.c.id
-    return element if isinstance(element, ColumnElement | FromClause) else None
+def _by_their_id(element: Any) -> ColumnElement[bool] | None:
+    """Return what joins tasks with their ranks by id, in the place of what does by four columns."""
+    if not isinstance(element, BooleanClauseList) or element.operator is not and_:
+        return None
+    pairs = [(each.left, each.right) for each in element.clauses if getattr(each, "operator", None) is eq]
+    names = {(getattr(left, "name", None), getattr(right, "name", None)) for left, right in pairs}
+    if names != {(name, name) for name in _NAMES} or len(pairs) < len(element.clauses):
+        return None
+    rows, ranked = (getattr(side, "table", None) for side in pairs[0])
+    if rows is None or ranked is None or not {"id", _RANK} <= set(ranked.c.keys()):
+        return None
+    by_id: ColumnElement[bool] = rows.c.id == ranked.c.id
+    return by_id
