@@ -275,7 +275,7 @@ class Agent:
             found.append(
                 RunningHere(
                     id=order.run.id,
-                    resources={} if order.is_free else order.run.resources,
+                    resources={} if order.freed_at else order.run.resources,
                     is_starting=order.is_starting,
                     memory_bytes=usage.memory_bytes if usage else 0,
                     memory_peak_bytes=usage.memory_peak_bytes if usage else 0,
@@ -338,10 +338,8 @@ class Agent:
         self._start_next()
 
     def _note_room(self, order: Order) -> None:
-        if order.run.id in self._orders:
-            order.is_free = True
-            self._used = self._used.without(order.resources)
-            self._tell(Freed(id=order.run.id))
+        self._used = self._used.without(order.resources)
+        self._tell(Freed(id=order.run.id))
 
     def _note_end(self, order: Order, ended: Ended) -> None:
         self._drop(order)
@@ -352,7 +350,8 @@ class Agent:
         self._stop_if_idle()
 
     def _drop(self, order: Order) -> None:
-        if self._orders.pop(order.run.id, None) is not None and not order.is_free:
+        # Its own thread tells of the room first, then of the end.
+        if self._orders.pop(order.run.id, None) is not None and not order.freed_at:
             self._used = self._used.without(order.resources)
 
     def _later(self, call: Callable[..., None], *arguments: object) -> None:

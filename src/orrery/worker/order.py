@@ -47,10 +47,10 @@ class Order:
         self.run = run
         self.resources = run.request.resources
         self.is_starting = True
-        #: Whether the node has its room back already. The agent's to note.
-        self.is_free = False
         #: Epoch seconds.
         self.started_at = 0.0
+        #: When it gave its room back, in epoch seconds; 0: it holds it, until the report of its end at most.
+        self.freed_at = 0.0
         self.cell: Cell | None = None
         self._cells = cells
         self._branches = branches
@@ -63,8 +63,6 @@ class Order:
         self._child: Child | None = None
         self._killed_because: tuple[Ending, str] | None = None
         self._cancelled: str | None = None
-        #: Epoch seconds; 0: its room is given back with the report of its end.
-        self._freed_at = 0.0
 
     def carry_out(self) -> None:
         """Run it to its end, in this thread, and report; raises nothing."""
@@ -89,7 +87,7 @@ class Order:
                 ending=ending,
                 text=text,
                 started_at=self.started_at,
-                ended_at=self._freed_at or time.time(),
+                ended_at=self.freed_at or time.time(),
                 usage=usage,
                 needs_judgement=not is_told,
             ),
@@ -186,7 +184,7 @@ class Order:
         Of a task that has left processes behind, or has asked for disk, it is given back when all is removed.
         """
         if not self.resources.disk_bytes and self._in_cell.is_empty():
-            self._freed_at = time.time()
+            self.freed_at = time.time()
             self._on_freed(self)
 
     @property

@@ -272,7 +272,7 @@ class SupervisedTask(ActivitySubprocess):  # type: ignore[misc]
 
     def _close(self) -> None:
         self._note_start()
-        for source in (*self._open_sockets, *self._wake, *([self._exit] if self._exit else [])):
+        for source in filter(None, (*self._open_sockets, *self._wake, self._exit)):
             with contextlib.suppress(OSError):
                 source.close()
         with contextlib.suppress(Exception):
