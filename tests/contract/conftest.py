@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
-import sys
 import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.contract import programs
 
 from orrery.local import ports, postgres
 from orrery.local.postgres import Postgres
@@ -20,6 +18,8 @@ if TYPE_CHECKING:
 
     #: Runs a program with further settings; returns what it tells.
     Tell = Callable[[Path, Mapping[str, str]], Any]
+    #: Runs a program; returns what it tells without early fixes, and with all.
+    TellBoth = Callable[[Path], tuple[Any, Any]]
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +52,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def tell(database: str, tmp_path_factory: pytest.TempPathFactory) -> Tell:
     """Let Airflow make its tables, then a program use them: it prints ANSWER and JSON."""
     home = tmp_path_factory.mktemp("airflow")
-    inherited = {
-        name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "ORRERY"))
-    }
-    environment = inherited | {
+    variables = {
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__FERNET_KEY": "",
@@ -66,17 +63,25 @@ def tell(database: str, tmp_path_factory: pytest.TempPathFactory) -> Tell:
     def run(program: Path, settings: Mapping[str, str]) -> Any:
         said = ""
         for command in (["-m", "airflow", "db", "migrate"], [str(program)]):
-            done = subprocess.run(
-                [sys.executable, "-W", "ignore", *command],
-                env={**environment, **settings},
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=600,
-            )
+            done = programs.run(command, {**variables, **settings}, seconds=600)
             assert done.returncode == 0, done.stderr[-4000:]
             said = done.stdout
-        [answer] = [line for line in said.splitlines() if line.startswith("ANSWER")]
-        return json.loads(answer.removeprefix("ANSWER"))
+        [answer] = programs.answers(said)
+        return answer
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def tell_both(tell: Tell, tmp_path_factory: pytest.TempPathFactory) -> TellBoth:
+    """Let a program tell without early fixes, then with all, of DAGs in the same folder."""
+    dags = str(tmp_path_factory.mktemp("told") / "dags")
+
+    def run(program: Path) -> tuple[Any, Any]:
+        settings = {"AIRFLOW__CORE__DAGS_FOLDER": dags}
+        return (
+            tell(program, settings | {"ORRERY_EARLY_FIXES": "off"}),
+            tell(program, settings | {"ORRERY_EARLY_FIXES": "on"}),
+        )
 
     return run

@@ -5,14 +5,11 @@ Each story is a program of its own (`backports/`), so that no state of Airflow's
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.contract.programs import answer
 
 from orrery.backports.registry import FIXES
 
@@ -165,28 +162,8 @@ print("ANSWER" + json.dumps([
 
 
 def run(folder: Path, *arguments: str, fixes: str = "on", **variables: str) -> Any:
-    """Run a program of this environment on a home of its own and return what it answers."""
-    inherited = {
-        name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "ORRERY"))
-    }
-    own = {
-        "AIRFLOW_HOME": str(folder / "home"),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(folder / "dags"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder}/airflow.db",
-        "ORRERY_EARLY_FIXES": fixes,
-    }
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", *arguments],
-        env=inherited | own | variables,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    answers = [line for line in done.stdout.splitlines() if line.startswith("ANSWER")]
-    assert answers, done.stderr
-    return json.loads(answers[-1].removeprefix("ANSWER"))
+    """Run a program on a home of its own and return what it answers."""
+    return answer(folder, *arguments, ORRERY_EARLY_FIXES=fixes, **variables)
 
 
 def stories(folder: Path, *names: str, fixes: str) -> Any:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from tests.contract.conftest import Tell
+    from tests.contract.conftest import TellBoth
 
 pytestmark = pytest.mark.contract
 
@@ -20,15 +20,9 @@ MAPPED = 300
 
 
 @pytest.fixture(scope="module")
-def told(tell: Tell, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict[str, Any]]:
+def told(tell_both: TellBoth) -> tuple[dict[str, Any], dict[str, Any]]:
     """What is told without early fixes, and with all."""
-    folder = tmp_path_factory.mktemp("queued")
-
-    def with_fixes(setting: str) -> dict[str, Any]:
-        dags = str(folder / setting)
-        return dict(tell(PROGRAM, {"AIRFLOW__CORE__DAGS_FOLDER": dags, "ORRERY_EARLY_FIXES": setting}))
-
-    return with_fixes("off"), with_fixes("on")
+    return tell_both(PROGRAM)
 
 
 Told = tuple[dict[str, Any], dict[str, Any]]

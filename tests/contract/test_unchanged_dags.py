@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from tests.contract.conftest import Tell
+    from tests.contract.conftest import TellBoth
 
 pytestmark = pytest.mark.contract
 
@@ -44,16 +44,11 @@ STORED = {
 }
 
 
-def told_with(tell: Tell, fixes: str, folder: Path) -> dict[str, Any]:
-    settings = {"AIRFLOW__CORE__DAGS_FOLDER": str(folder / "dags"), "ORRERY_EARLY_FIXES": fixes}
-    return dict(tell(PROGRAM, settings)["stories"])
-
-
 @pytest.fixture(scope="module")
-def told(tell: Tell, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict[str, Any]]:
+def told(tell_both: TellBoth) -> tuple[dict[str, Any], dict[str, Any]]:
     """The stories without early fixes, and with all."""
-    folder = tmp_path_factory.mktemp("told")
-    return told_with(tell, "off", folder), told_with(tell, "on", folder)
+    stock, ours = tell_both(PROGRAM)
+    return stock["stories"], ours["stories"]
 
 
 Told = tuple[dict[str, Any], dict[str, Any]]

@@ -9,13 +9,12 @@ import copy
 import importlib
 import inspect
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.contract.programs import answer
 
 from orrery.worker import compat, shortcuts
 
@@ -25,30 +24,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.contract
 
 PROGRAMS = Path(__file__).parent / "worker"
-
-
-def answer(folder: Path, *arguments: str, **variables: str) -> Any:
-    """Run a program on a home of its own and return what it answers."""
-    inherited = {
-        name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "ORRERY"))
-    }
-    own = {
-        "AIRFLOW_HOME": str(folder / "home"),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(folder / "dags"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder}/airflow.db",
-    }
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", *arguments],
-        env=inherited | own | variables,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    answers = [line for line in done.stdout.splitlines() if line.startswith("ANSWER")]
-    assert answers, done.stderr
-    return json.loads(answers[-1].removeprefix("ANSWER"))
 
 
 @pytest.fixture(scope="module")

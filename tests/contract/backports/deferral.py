@@ -7,29 +7,19 @@ each task goes through the steps of its story. The folder of DAGs is in the envi
 from __future__ import annotations
 
 import json
-import os
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from airflow import models, settings
-from airflow.dag_processing.bundles.manager import DagBundlesManager
-from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
 from airflow.executors.base_executor import BaseExecutor
 from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
 from airflow.jobs.triggerer_job_runner import in_process_api_server
-from airflow.models.base import Base
-from airflow.models.dagbag import DBDagBag
 from airflow.models.trigger import Trigger
 from airflow.sdk.api.client import Client
 from airflow.sdk.execution_time.comms import DeferTask
 from airflow.triggers.base import TriggerEvent
-from airflow.utils.db import synchronize_log_template
-from airflow.utils.state import DagRunState, TaskInstanceState
-from airflow.utils.types import DagRunTriggeredByType, DagRunType
+from airflow.utils.state import TaskInstanceState
+from tests.contract.stored import NOW, begin_on_sqlite
 
 JOB = 1
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DEFERRED = ("queue", "run", "defer")
 RESUMED = (*DEFERRED, "fire")
 STORIES = {
@@ -60,7 +50,7 @@ class Executor(BaseExecutor):  # type: ignore[misc]
 
 
 def main() -> None:
-    session, dags, run = a_run()
+    session, dags, run = begin_on_sqlite(DAG)
     executor = Executor()
     api = Client(base_url=None, token="", dry_run=True, transport=in_process_api_server().transport)
     api.base_url = "http://in-process.invalid./"
@@ -84,34 +74,6 @@ def main() -> None:
 
 def states(tasks: dict[str, Any]) -> dict[str, str]:
     return {name: str(ti.state) for name, ti in tasks.items()}
-
-
-def a_run() -> tuple[Any, Any, Any]:
-    folder = Path(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
-    folder.mkdir()
-    (folder / "d.py").write_text(DAG)
-    models.import_all_models()
-    Base.metadata.create_all(settings.engine)
-    session = settings.Session()
-    synchronize_log_template(session=session)
-    DagBundlesManager().sync_bundles_to_db(session=session)
-    session.commit()
-    bag = BundleDagBag(dag_folder=folder, bundle_path=folder, bundle_name="dags-folder")
-    sync_bag_to_db(bag, "dags-folder", None, session=session)
-    session.commit()
-    dags = DBDagBag()
-    run = dags.get_latest_version_of_dag("d", session=session).create_dagrun(
-        run_id="r",
-        run_type=DagRunType.MANUAL,
-        logical_date=NOW,
-        data_interval=(NOW, NOW),
-        run_after=NOW,
-        state=DagRunState.RUNNING,
-        triggered_by=DagRunTriggeredByType.TEST,
-        session=session,
-    )
-    session.commit()
-    return session, dags, run
 
 
 def take(step: str, ti: Any, session: Any, executor: Executor, api: Any) -> None:

@@ -6,14 +6,9 @@ Told besides: how many rows PostgreSQL reads and drops to find it.
 from __future__ import annotations
 
 import json
-import os
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from airflow import settings
-from airflow.dag_processing.bundles.manager import DagBundlesManager
-from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
 from airflow.executors.base_executor import BaseExecutor
 from airflow.jobs.job import Job
 from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
@@ -21,11 +16,9 @@ from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
 from airflow.models.pool import Pool
 from airflow.models.taskinstance import TaskInstance
-from airflow.utils.state import DagRunState
-from airflow.utils.types import DagRunTriggeredByType, DagRunType
 from sqlalchemy import delete, event, text, update
+from tests.contract.stored import NOW, begin, store
 
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DAGS = """
 from airflow.sdk import DAG, task
 
@@ -50,27 +43,20 @@ TOGETHER = 28
 
 
 def main() -> None:
-    folder = Path(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
-    folder.mkdir(parents=True)
-    (folder / "d.py").write_text(DAGS)
     session = settings.Session()
-    # What it knows of the tables decides how PostgreSQL looks for rows: here nothing, as when they are new.
     session.execute(delete(DagRun))
+    # What it knows of the tables decides how PostgreSQL looks for rows: here nothing, as when they are new.
     session.execute(text("ALTER TABLE task_instance SET (autovacuum_enabled = false)"))
-    DagBundlesManager().sync_bundles_to_db(session=session)
     Pool.create_or_update_pool("full", slots=0, description="", include_deferred=False, session=session)
     session.commit()
-    bag = BundleDagBag(dag_folder=folder, bundle_path=folder, bundle_name="dags-folder")
-    assert not bag.import_errors, bag.import_errors
-    sync_bag_to_db(bag, "dags-folder", None, session=session)
-    session.commit()
+    bag = store(session, DAGS)
     job = Job()
     session.add(job)
     session.commit()
     executor = BaseExecutor(parallelism=1000)
     runner = SchedulerJobRunner(job=job, executors=[executor])
     for day, dag_id in enumerate(sorted(bag.dags)):
-        a_run(session, runner, dag_id, NOW.replace(day=day + 1))
+        begin(runner.scheduler_dag_bag, session, dag_id, "a_run", day=NOW.replace(day=day + 1))
     session.execute(update(TaskInstance).values(state="scheduled"))
     session.execute(update(DagModel).values(is_paused=DagModel.dag_id == "paused"))
     session.commit()
@@ -82,21 +68,6 @@ def main() -> None:
     statements = [given for given in asked if "row_number()" in given[1]]
     answer = {"chosen": told, "dropped": [dropped(session, *each[1:]) for each in statements]}
     print("ANSWER" + json.dumps(answer))
-
-
-def a_run(session: Any, runner: SchedulerJobRunner, dag_id: str, day: datetime) -> None:
-    dag = runner.scheduler_dag_bag.get_latest_version_of_dag(dag_id, session=session)
-    assert dag
-    dag.create_dagrun(
-        run_id="a_run",
-        run_type=DagRunType.MANUAL,
-        logical_date=day,
-        data_interval=(day, day),
-        run_after=day,
-        state=DagRunState.RUNNING,
-        triggered_by=DagRunTriggeredByType.TEST,
-        session=session,
-    )
 
 
 def dropped(session: Any, statement: str, values: Any) -> int:

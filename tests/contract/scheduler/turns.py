@@ -8,14 +8,11 @@ from __future__ import annotations
 import json
 import os
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from airflow import settings
-from airflow.dag_processing.bundles.manager import DagBundlesManager
-from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
 from airflow.jobs.job import Job
 from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
 from airflow.models.asset import AssetDagRunQueue, AssetModel
@@ -25,8 +22,8 @@ from airflow.models.pool import Pool
 from airflow.models.taskinstance import TaskInstance
 from airflow.utils.db import DBLocks
 from airflow.utils.state import DagRunState
-from airflow.utils.types import DagRunTriggeredByType, DagRunType
 from sqlalchemy import select, text, update
+from tests.contract.stored import NOW, begin, store
 
 from orrery.executor import scheduler_compat
 from orrery.executor.executor import PackingExecutor
@@ -35,7 +32,6 @@ from orrery.executor.turns import Turns
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DAGS = """
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, setup, task, teardown
@@ -123,17 +119,10 @@ class Executor(PackingExecutor):
 
 
 def prepare() -> Any:
-    folder = Path(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
-    folder.mkdir()
-    (folder / "d.py").write_text(DAGS)
     session = settings.Session()
-    DagBundlesManager().sync_bundles_to_db(session=session)
     Pool.create_or_update_pool("narrow", slots=1, description="", include_deferred=False, session=session)
     session.commit()
-    bag = BundleDagBag(dag_folder=folder, bundle_path=folder, bundle_name="dags-folder")
-    assert not bag.import_errors, bag.import_errors
-    sync_bag_to_db(bag, "dags-folder", None, session=session)
-    session.commit()
+    store(session, DAGS)
     return session
 
 
@@ -150,18 +139,7 @@ def a_run(
     session: Any, runner: SchedulerJobRunner, dag_id: str, run_id: str, states: dict[str, str], **more: Any
 ) -> DagRun:
     day = NOW - timedelta(days=session.query(DagRun).count())
-    dag = runner.scheduler_dag_bag.get_latest_version_of_dag(dag_id, session=session)
-    assert dag
-    made = dag.create_dagrun(
-        run_id=run_id,
-        run_type=DagRunType.MANUAL,
-        logical_date=day,
-        data_interval=(day, day),
-        run_after=day,
-        state=more.pop("state", DagRunState.RUNNING),
-        triggered_by=DagRunTriggeredByType.TEST,
-        session=session,
-    )
+    made: DagRun = begin(runner.scheduler_dag_bag, session, dag_id, run_id, day=day, **more)
     for ti in made.get_task_instances(session=session):
         ti.state = states.get(ti.task_id)
         if ti.state:

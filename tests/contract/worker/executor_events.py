@@ -6,20 +6,11 @@ The database (SQLite) and the scheduler's method are Airflow's own.
 from __future__ import annotations
 
 import json
-import os
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from airflow import models, settings
-from airflow.dag_processing.bundles.manager import DagBundlesManager
-from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
 from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
-from airflow.models.base import Base
-from airflow.models.dagbag import DBDagBag
-from airflow.utils.db import synchronize_log_template
-from airflow.utils.state import DagRunState, TaskInstanceState
-from airflow.utils.types import DagRunTriggeredByType, DagRunType
+from airflow.utils.state import TaskInstanceState
+from tests.contract.stored import NOW, begin_on_sqlite
 
 from orrery.executor.executor import PackingExecutor
 from orrery.executor.job import Finished, Job
@@ -28,7 +19,6 @@ from orrery.executor.request import Request
 from orrery.executor.resources import Resources
 
 JOB = 1
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
 #: Name: (state in the database, retries, how the agent says that it ended).
 STORIES: dict[str, tuple[str, int, dict[str, Any]]] = {
     "finished": ("success", 0, {"ending": "finished"}),
@@ -55,7 +45,7 @@ with DAG("d", schedule=None):
 
 
 def main() -> None:
-    session, dags, run = a_run()
+    session, dags, run = begin_on_sqlite(DAG)
     executor = PackingExecutor(parallelism=10)
     executor.job_id = JOB
     tasks = {ti.task_id: ti for ti in run.get_task_instances(session=session)}
@@ -101,34 +91,6 @@ def a_job(ti: Any) -> Job:
         bundle="",
         queued_at=NOW,
     )
-
-
-def a_run() -> tuple[Any, Any, Any]:
-    folder = Path(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
-    folder.mkdir()
-    (folder / "d.py").write_text(DAG)
-    models.import_all_models()
-    Base.metadata.create_all(settings.engine)
-    session = settings.Session()
-    synchronize_log_template(session=session)
-    DagBundlesManager().sync_bundles_to_db(session=session)
-    session.commit()
-    bag = BundleDagBag(dag_folder=folder, bundle_path=folder, bundle_name="dags-folder")
-    sync_bag_to_db(bag, "dags-folder", None, session=session)
-    session.commit()
-    dags = DBDagBag()
-    run = dags.get_latest_version_of_dag("d", session=session).create_dagrun(
-        run_id="r",
-        run_type=DagRunType.MANUAL,
-        logical_date=NOW,
-        data_interval=(NOW, NOW),
-        run_after=NOW,
-        state=DagRunState.RUNNING,
-        triggered_by=DagRunTriggeredByType.TEST,
-        session=session,
-    )
-    session.commit()
-    return session, dags, run
 
 
 if __name__ == "__main__":

@@ -268,6 +268,11 @@ def job(name: str, resources: Resources = CORE, **rest: Any) -> Job:
     return Job(id=name, **given)
 
 
+def in_order(names: str, resources: Resources = CORE) -> list[Job]:
+    """Jobs of a letter each, queued a second apart."""
+    return [job(name, resources, queued_at=NOW + timedelta(seconds=n)) for n, name in enumerate(names)]
+
+
 def submit(dispatcher: Dispatcher, *jobs: Job) -> None:
     for each in jobs:
         dispatcher.add(each)
@@ -295,7 +300,7 @@ def is_known(dispatcher: Dispatcher) -> Callable[[], Any]:
 
 def test_what_fits_is_sent_and_the_rest_waits_with_a_reason(agents: Any, dispatchers: Any) -> None:
     agent, dispatcher = agents(), dispatchers()
-    submit(dispatcher, *(job(name, queued_at=NOW + timedelta(seconds=n)) for n, name in enumerate("abc")))
+    submit(dispatcher, *in_order("abc"))
 
     agent.wait_for_runs("a", "b")
 
@@ -359,9 +364,7 @@ def test_a_workload_that_cannot_be_made_is_lost_and_takes_no_room(agents: Any, d
 
 def test_an_end_makes_room_for_the_next_without_the_scheduler(agents: Any, dispatchers: Any) -> None:
     agent, dispatcher = agents(), dispatchers()
-    submit(
-        dispatcher, *(job(name, NODE, queued_at=NOW + timedelta(seconds=n)) for n, name in enumerate("abc"))
-    )
+    submit(dispatcher, *in_order("abc", NODE))
     agent.wait_for_runs("a")
 
     agent.ended("a")
@@ -374,9 +377,7 @@ def test_an_end_makes_room_for_the_next_without_the_scheduler(agents: Any, dispa
 
 def test_room_that_was_given_back_is_used_before_the_end_is_told(agents: Any, dispatchers: Any) -> None:
     agent, dispatcher = agents(), dispatchers()
-    submit(
-        dispatcher, *(job(name, NODE, queued_at=NOW + timedelta(seconds=n)) for n, name in enumerate("abc"))
-    )
+    submit(dispatcher, *in_order("abc", NODE))
     agent.wait_for_runs("a")
 
     agent.freed("a")
