@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -238,6 +239,18 @@ def test_known_vulnerabilities_of_both_kinds_of_packages_are_reported(
     assert told["advisories"] == {"PyPI": 1, "Debian:13": 1}
     assert [each["id"] for each in told["findings"]] == ["X-PyPI-alembic", "X-Debian:13-glibc"]
     assert "Debian:13: 1 advisories" in made.stdout
+
+
+def test_the_accounts_do_not_hold_the_day_of_the_build(docker: Docker, runtime: str) -> None:
+    """Else two builds differ, but only with midnight between them, as hardly any run has."""
+    files = ("/etc/shadow", "/etc/shadow-")
+    told = docker("run", "--rm", "--user", "0", "--entrypoint", "cat", runtime, *files)
+
+    fields = [line.split(":") for line in told.splitlines()]
+    days = {(name, day) for name, _, day, *_ in fields if name in ("airflow", "astro")}
+
+    fixed = str((date(1980, 1, 1) - date(1970, 1, 1)).days)
+    assert days == {("airflow", fixed), ("astro", fixed)}
 
 
 def test_a_second_build_gives_the_same_bytes(
