@@ -90,6 +90,7 @@ class Agent:
         self._branches = Branches(zygotes=zygotes, is_on=settings.parse_ahead)
         self._server = server
         self._transport = transport
+        transport.is_crowded = lambda: self._starting >= self.max_starting
         self._fingerprint = fingerprint
         self._bundles = bundles
         self._orders: dict[str, Order] = {}

@@ -2,8 +2,9 @@
 
 Airflow's own client makes the calls; this is the transport under it, one for all tasks of an agent. Calls
 that every task makes are queued; a sender takes all that is queued, sends it as one batch over a kept-alive
-connection, and hands each caller its answer. What arrives meanwhile is the next batch: nobody waits for
-company. Any other call goes its own way. So does everything for a minute when the server has no batch route.
+connection, and hands each caller its answer. What arrives meanwhile is the next batch. Nobody waits for
+company, but where tasks wait for their turn to start: there each batch that is saved lets more of them
+start. Any other call goes its own way. So does everything for a minute when the server has no batch route.
 """
 
 from __future__ import annotations
@@ -44,6 +45,11 @@ LAZY_SECONDS = 0.25
 #: So does one of which the task's next call depends: others may soon look for what it brings.
 VITAL_SECONDS = 0.02
 
+#: Where tasks are crowded a batch leaves with calls of so many of them ...
+COMPANY = 8
+#: ... or once its first call has waited so long.
+COMPANY_SECONDS = 0.04
+
 #: After the server turned out to have no batch route it is asked again.
 RETRY_BATCHING_SECONDS = 60.0
 
@@ -81,7 +87,8 @@ class _Waiting:
     is_lazy: bool = False
     #: Lazy, and what its task asks next must not be done if this has failed.
     is_vital: bool = False
-    due: float = 0.0
+    #: From when on it may leave; 0: at once.
+    due: float = field(default_factory=time.monotonic)
     attempts: int = 0
     outcome: httpx.Response | Exception | str = _SINGLE
     settled: threading.Event = field(default_factory=threading.Event)
@@ -99,6 +106,9 @@ class BatchTransport(httpx.BaseTransport):
     """The transport that the clients of all tasks share; thread-safe.
 
     Closing a client leaves it open: its owner ends it with `shut_down()`.
+
+    Attributes:
+        is_crowded: tells whether tasks wait for their turn, so that it pays to gather calls of several.
     """
 
     def __init__(
@@ -132,6 +142,7 @@ class BatchTransport(httpx.BaseTransport):
         self._keeps_order = False
         self._failures: dict[str, str] = {}
         self._most_senders = senders
+        self.is_crowded: Callable[[], bool] = lambda: False
 
     @contextlib.contextmanager
     def lazy(self, *, is_vital: bool = False) -> Iterator[None]:
@@ -323,7 +334,8 @@ class BatchTransport(httpx.BaseTransport):
                     if waiting.due <= now and waiting.task not in self._busy
                 }
                 batch = [waiting for waiting in self._queue if waiting.task in tasks][:MOST_CALLS]
-                if batch:
+                leaves_at = self._leaves_at(batch, tasks)
+                if batch and leaves_at <= now:
                     taken = set(batch)
                     self._queue = [waiting for waiting in self._queue if waiting not in taken]
                     self._busy.update(waiting.task for waiting in batch)
@@ -331,7 +343,14 @@ class BatchTransport(httpx.BaseTransport):
                 if self._is_closed and not self._queue:
                     return []
                 later = [waiting.due for waiting in self._queue if waiting.due > now]
+                if batch:
+                    later.append(leaves_at)
                 self._changed.wait(min(later) - now if later else None)
+
+    def _leaves_at(self, batch: Sequence[_Waiting], tasks: set[str]) -> float:
+        """Return until when a batch waits for company."""
+        first = min((waiting.due for waiting in batch), default=0.0)
+        return first + COMPANY_SECONDS if len(tasks) < COMPANY and self.is_crowded() else first
 
     def _send(self, batch: Sequence[_Waiting], wire: Wire) -> None:
         try:

@@ -10,6 +10,7 @@ import ssl
 import threading
 import time
 from collections import Counter
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from orrery.executor.batch_protocol import (
     Call,
     calls,
     pack,
+    subject,
 )
 from orrery.worker import batch
 from orrery.worker.batch import BatchTransport, LazyCallError
@@ -251,6 +253,75 @@ def test_what_waits_while_both_senders_are_away_leaves_together(
         thread.join(WAIT_SECONDS)
 
     assert sorted(len(asked) for asked in server.batches) == [1, 1, 20]
+
+
+@pytest.fixture
+def crowd(transport: BatchTransport, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Let tasks be crowded, and a batch wait for so many of them or so long."""
+
+    def gather(*, company: int, seconds: float) -> None:
+        monkeypatch.setattr(batch, "COMPANY", company)
+        monkeypatch.setattr(batch, "COMPANY_SECONDS", seconds)
+        transport.is_crowded = lambda: True
+
+    return gather
+
+
+def test_a_call_of_crowded_tasks_waits_for_those_of_others(
+    server: Server, transport: BatchTransport, crowd: Callable[..., None]
+) -> None:
+    crowd(company=3, seconds=WAIT_SECONDS * 10)
+    names = ("a", "b", "c")
+
+    answers = at_once(*(partial(beat, client(transport, server, name), name) for name in names))
+
+    assert [answer.status_code for answer in answers if isinstance(answer, httpx.Response)] == [200] * 3
+    (together,) = server.batches
+    assert sorted(subject(call.headers) for call in together) == sorted(names)
+
+
+def test_a_call_that_nobody_joins_leaves_alone(
+    server: Server, transport: BatchTransport, crowd: Callable[..., None]
+) -> None:
+    crowd(company=3, seconds=0.01)
+
+    assert beat(client(transport, server)).status_code == 200
+
+
+def test_no_call_waits_for_company_where_tasks_are_not_crowded(
+    server: Server, transport: BatchTransport, crowd: Callable[..., None]
+) -> None:
+    crowd(company=3, seconds=WAIT_SECONDS * 10)
+    transport.is_crowded = lambda: False
+
+    assert beat(client(transport, server)).status_code == 200
+
+
+def test_what_another_call_waits_for_does_not_wait_for_company(
+    server: Server, transport: BatchTransport, crowd: Callable[..., None]
+) -> None:
+    crowd(company=3, seconds=WAIT_SECONDS * 10)
+    one = client(transport, server)
+    with transport.lazy():
+        beat(one)
+
+    one.put("task-instances/a/other")
+
+    assert [call.path for call in server.done] == ["task-instances/a/heartbeat", "task-instances/a/other"]
+
+
+def test_what_waits_for_company_leaves_when_the_transport_ends(
+    server: Server, transport: BatchTransport, crowd: Callable[..., None]
+) -> None:
+    crowd(company=3, seconds=WAIT_SECONDS * 10)
+    caller = threading.Thread(target=beat, args=(client(transport, server),))
+    caller.start()
+    until(lambda: bool(transport._queue))
+
+    transport.shut_down()
+
+    caller.join(WAIT_SECONDS)
+    assert len(server.done) == 1
 
 
 def test_no_batch_is_longer_than_the_server_takes(server: Server, transport: BatchTransport) -> None:
