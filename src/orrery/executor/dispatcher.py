@@ -11,7 +11,7 @@ import os
 import selectors
 import threading
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +70,7 @@ class Dispatcher:
         self._lock = threading.RLock()
         self._jobs: dict[str, Job] = {}
         #: Ends that were recorded: an agent that tells one again has not heard so.
-        self._recorded: deque[str] = deque(maxlen=_MOST_RECORDED)
+        self._recorded: OrderedDict[str, None] = OrderedDict()
         self._backlog = Backlog()
         self._ageing = Ageing()
         self._last: Placements | None = None
@@ -156,7 +156,9 @@ class Dispatcher:
             by_node: dict[str, list[str]] = {}
             for each in finished:
                 by_node.setdefault(each.node, []).append(each.ended.id)
-                self._recorded.append(each.ended.id)
+                self._recorded[each.ended.id] = None
+            while len(self._recorded) > _MOST_RECORDED:
+                self._recorded.popitem(last=False)
             for link in self._links:
                 if ids := by_node.get(link.name):
                     link.send(Acknowledge(ids=tuple(ids)))

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 from msgspec.structs import replace
 
+from orrery.executor import dispatcher as dispatcher_module
 from orrery.executor.dispatcher import Dispatcher
 from orrery.executor.job import Finished, Job
 from orrery.executor.protocol import (
@@ -591,6 +592,20 @@ def test_an_acknowledgement_that_found_no_agent_is_given_later(agents: Any, disp
 
     wait_for(lambda: again.of(Acknowledge) == [Acknowledge(ids=("a",))])
     assert not dispatcher.news
+
+
+def test_of_recorded_ends_only_the_latest_are_remembered(
+    agents: Any, dispatchers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher_module, "_MOST_RECORDED", 2)
+    agent, dispatcher = agents(), dispatchers()
+    submit(dispatcher, *in_order("abc", Resources(cpu_millicores=100, memory_bytes=1024**2)))
+    agent.wait_for_runs(*"abc")
+    for name in "abc":
+        agent.ended(name)
+        dispatcher.acknowledge(news(dispatcher))
+
+    assert list(dispatcher._recorded) == ["b", "c"]
 
 
 def test_measurements_are_kept_with_the_job(agents: Any, dispatchers: Any) -> None:
