@@ -68,6 +68,9 @@ _NO_ROUTE = frozenset({404, 405})
 #: No compression: it costs more than it saves on the way to a neighbour.
 _BATCH_HEADERS = {"content-type": MEDIA_TYPE, "accept-encoding": "identity"}
 
+#: Before any time of this machine's clock, which begins at 0 when it starts.
+_AT_ONCE = float("-inf")
+
 #: Set as the outcome of a call that its caller must make by itself.
 _SINGLE = "single"
 
@@ -87,7 +90,7 @@ class _Waiting:
     is_lazy: bool = False
     #: Lazy, and what its task asks next must not be done if this has failed.
     is_vital: bool = False
-    #: From when on it may leave; 0: at once.
+    #: From when on it may leave; _AT_ONCE: without company, too.
     due: float = field(default_factory=time.monotonic)
     attempts: int = 0
     outcome: httpx.Response | Exception | str = _SINGLE
@@ -295,7 +298,7 @@ class BatchTransport(httpx.BaseTransport):
         with self._changed:
             ours = [each for each in self._lazy_ones if each.task == task and (each.is_vital or not is_read)]
             for waiting in ours:
-                waiting.due = 0.0
+                waiting.due = _AT_ONCE
             if ours:
                 self._changed.notify()
         for waiting in ours:
@@ -334,23 +337,20 @@ class BatchTransport(httpx.BaseTransport):
                     if waiting.due <= now and waiting.task not in self._busy
                 }
                 batch = [waiting for waiting in self._queue if waiting.task in tasks][:MOST_CALLS]
-                leaves_at = self._leaves_at(batch, tasks)
-                if batch and leaves_at <= now:
-                    taken = set(batch)
-                    self._queue = [waiting for waiting in self._queue if waiting not in taken]
-                    self._busy.update(waiting.task for waiting in batch)
-                    return batch
-                if self._is_closed and not self._queue:
-                    return []
                 later = [waiting.due for waiting in self._queue if waiting.due > now]
                 if batch:
+                    leaves_at = min(waiting.due for waiting in batch)
+                    if len(tasks) < COMPANY and self.is_crowded():
+                        leaves_at += COMPANY_SECONDS
+                    if leaves_at <= now:
+                        taken = set(batch)
+                        self._queue = [waiting for waiting in self._queue if waiting not in taken]
+                        self._busy.update(waiting.task for waiting in batch)
+                        return batch
                     later.append(leaves_at)
+                elif self._is_closed and not self._queue:
+                    return []
                 self._changed.wait(min(later) - now if later else None)
-
-    def _leaves_at(self, batch: Sequence[_Waiting], tasks: set[str]) -> float:
-        """Return until when a batch waits for company."""
-        first = min((waiting.due for waiting in batch), default=0.0)
-        return first + COMPANY_SECONDS if len(tasks) < COMPANY and self.is_crowded() else first
 
     def _send(self, batch: Sequence[_Waiting], wire: Wire) -> None:
         try:
