@@ -226,7 +226,7 @@ def test_regular_calls_are_done_by_our_statements_and_only_those(told: Any, stor
 
 
 def test_a_batch_takes_as_many_statements_for_three_tasks_as_for_one(told: Any) -> None:
-    assert told["statements"] == {"one start": 2, "three starts": 2, "one end": 5, "three ends": 5}
+    assert told["statements"] == {"one start": 2, "three starts": 2, "one end": 4, "three ends": 4}
 
 
 def test_a_lost_connection_costs_a_batch_no_call(told: Any) -> None:

@@ -17,8 +17,8 @@ from orrery.executor import batch_regular_compat as compat
 from orrery.executor.batch_protocol import Answer
 from orrery.executor.batch_reading import read
 from orrery.executor.batch_regular import End, Fields, Push, Start, should_retry
-from orrery.executor.batch_store import Connections, transact
-from orrery.executor.cleared import Cleared
+from orrery.executor.batch_store import Connections, forget_fields, transact
+from orrery.executor.old_fields import OldFields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,8 +35,15 @@ _FIELDS_STORED = b'{"message":"Rendered task instance fields successfully set"}'
 _XCOM_STORED = b'{"message":"XCom successfully set"}'
 
 _connections = Connections()
-_cleared = Cleared()
 _identities = compat.Identities()
+
+
+def _forget_fields(dags: Mapping[str, Sequence[str]]) -> None:
+    with _connections.one() as connection:
+        forget_fields(connection, dags, keep=compat.rules().runs_with_fields)
+
+
+_old_fields = OldFields(_forget_fields)
 
 
 async def answers(
@@ -54,6 +61,8 @@ async def answers(
         # What became of them, should the commit have failed, is for Airflow's functions to find out.
         log.debug("%d regular tasks are left to Airflow's functions", len(regular), exc_info=True)
         return {}
+    if compat.rules().runs_with_fields > 0:
+        _old_fields.note((row.dag_id, row.task_id) for row, call in works if isinstance(call, Fields))
     return _Answers(asked, services, scopes, version).of(works, runs)
 
 
@@ -85,15 +94,12 @@ async def _regular(
 
 
 def _transaction(regular: Mapping[str, Sequence[RegularCall]], patience: float) -> Any:
-    rules = compat.rules()
     with _connections.one() as connection:
         return transact(
             connection,
             regular,
             now=datetime.now(UTC),
-            longest_map=rules.longest_map,
-            runs_with_fields=rules.runs_with_fields,
-            cleared=_cleared,
+            longest_map=compat.rules().longest_map,
             patience=patience,
         )
 

@@ -95,20 +95,16 @@ FROM unnest(
 ON CONFLICT (dag_id, task_id, run_id, map_index)
 DO UPDATE SET rendered_fields = EXCLUDED.rendered_fields, k8s_pod_yaml = EXCLUDED.k8s_pod_yaml"""
 
-# What another transaction deletes just now is left to it.
+# What another transaction deletes just now is left to it. One Dag at a time, its name written out: so
+# PostgreSQL knows whether it has few runs or many, for which it finds the newest in different ways.
 FORGET_FIELDS = """
-WITH kept AS MATERIALIZED (
-    SELECT d.dag_id, newest.run_id
-    FROM unnest(%(dags)s::text[]) AS d (dag_id) CROSS JOIN LATERAL (
-        SELECT run_id FROM dag_run WHERE dag_run.dag_id = d.dag_id ORDER BY run_after DESC LIMIT %(keep)s
-    ) newest
-), old AS (
-    SELECT f.ctid FROM unnest(%(dag_id)s::text[], %(task_id)s::text[]) AS told (dag_id, task_id)
-    JOIN rendered_task_instance_fields f ON f.dag_id = told.dag_id AND f.task_id = told.task_id
-    WHERE (f.dag_id, f.run_id) NOT IN (SELECT dag_id, run_id FROM kept)
+DELETE FROM rendered_task_instance_fields WHERE ctid IN (
+    SELECT f.ctid FROM rendered_task_instance_fields f
+    WHERE f.dag_id = %(dag_id)s AND f.task_id = ANY(%(task_ids)s::text[]) AND f.run_id NOT IN (
+        SELECT run_id FROM dag_run WHERE dag_id = %(dag_id)s ORDER BY run_after DESC LIMIT %(keep)s
+    )
     FOR UPDATE OF f SKIP LOCKED
-)
-DELETE FROM rendered_task_instance_fields WHERE ctid IN (SELECT ctid FROM old)"""
+)"""
 
 PUSH = """
 INSERT INTO xcom (dag_run_id, task_id, map_index, key, dag_result, dag_id, run_id, value, timestamp)

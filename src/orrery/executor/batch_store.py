@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from orrery.executor.batch_regular import RegularCall
-    from orrery.executor.cleared import Cleared, Place
 
 #: A connection is given back to Airflow's pool from time to time: it knows how old one may become.
 _LONGEST_HOLD_SECONDS = 30.0
@@ -78,8 +77,6 @@ def transact(
     *,
     now: datetime,
     longest_map: int,
-    runs_with_fields: int,
-    cleared: Cleared,
     patience: float,
 ) -> tuple[list[Work], dict[str, Run]]:
     """Do what is plainly allowed of the calls of each task (by its id), and commit it.
@@ -105,14 +102,19 @@ def transact(
             runs[row.id] = run
     if works:
         _write(connection, works, now)
-        due = cleared.due(_with_fields(works)) if runs_with_fields > 0 else set()
-        if due:
-            _forget_fields(connection, due, runs_with_fields)
         connection.commit()
-        cleared.note(due)
     else:
         connection.rollback()
     return works, runs
+
+
+def forget_fields(connection: Connection, dags: Mapping[str, Sequence[str]], *, keep: int) -> None:
+    """Delete these tasks' rendered fields of all but each Dag's newest runs, a transaction for each Dag."""
+    for dag_id, task_ids in dags.items():
+        connection.exec_driver_sql(
+            sql.FORGET_FIELDS, {"dag_id": dag_id, "task_ids": list(task_ids), "keep": keep}
+        )
+        connection.commit()
 
 
 def _write(connection: Connection, works: Sequence[Work], now: datetime) -> None:
@@ -142,23 +144,6 @@ def _write(connection: Connection, works: Sequence[Work], now: datetime) -> None
         connection.exec_driver_sql(sql.BEAT, {"now": now, "id": list(beats)})
     if ends:
         _do(connection, sql.END, ends, _named(ends, "state end_date is_labelled label"), now)
-
-
-def _with_fields(works: Sequence[Work]) -> set[Place]:
-    return {(row.dag_id, row.task_id, row.run_id) for row, call in works if isinstance(call, Fields)}
-
-
-def _forget_fields(connection: Connection, places: set[Place], keep: int) -> None:
-    tasks = {(dag_id, task_id) for dag_id, task_id, _ in places}
-    connection.exec_driver_sql(
-        sql.FORGET_FIELDS,
-        {
-            "dags": list({dag_id for dag_id, _ in tasks}),
-            "dag_id": [dag_id for dag_id, _ in tasks],
-            "task_id": [task_id for _, task_id in tasks],
-            "keep": keep,
-        },
-    )
 
 
 def _do(
