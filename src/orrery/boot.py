@@ -123,8 +123,6 @@ def _watch_for_early_fixes(environ: "MutableMapping[str, str]") -> None:
 def _collect_garbage_seldom() -> None:
     """Let a starting component import Airflow without searching its modules for garbage a hundred times.
 
-    An api-server makes a million objects that stay; the collector's walks among them were 27 % of its
-    start-up (4.8 s of CPU with Python's threshold of 700, 3.5 s with this one, for 13 MB more memory).
     A forked child, and so every task, gets Python's own threshold back: how often user code is collected
     is not ours to change. What the child inherits is frozen: it cannot be freed anyway, and a collector
     that walks over it would copy all of its memory.
@@ -132,13 +130,15 @@ def _collect_garbage_seldom() -> None:
     import gc
     import os
 
+    from orrery import garbage
+
     usual = gc.get_threshold()
 
     def as_usual() -> None:
         gc.freeze()
         gc.set_threshold(*usual)
 
-    gc.set_threshold(200_000, 20, 20)
+    garbage.collect_seldom()
     os.register_at_fork(after_in_child=as_usual)
 
 

@@ -21,6 +21,8 @@ from collections import deque
 from itertools import repeat
 from types import CodeType
 
+from orrery import garbage
+
 #: All of the lower 32 bits of the count, and none of the others: Include/object.h of Python 3.12 and 3.13.
 _COUNT = 0xFFFFFFFF
 _BYTES = struct.pack("=Q", _COUNT)
@@ -34,7 +36,7 @@ def settle() -> int:
     """
     gc.collect()
     made = _make() if is_known() else 0
-    gc.freeze()
+    garbage.leave_alone()
     return made
 
 

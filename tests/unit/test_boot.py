@@ -221,7 +221,7 @@ THRESHOLDS = (
     "import gc, os\n"
     "usual = gc.get_threshold()\n"
     "import airflow\n"
-    "print(gc.get_threshold()[0] > 50 * usual[0], flush=True)\n"
+    "print(gc.get_threshold()[0] >= 5 * usual[0], flush=True)\n"
     "if os.fork() == 0:\n"
     "    print(gc.get_threshold() == usual, gc.get_freeze_count() > 0, flush=True)\n"
     "    os._exit(0)\n"

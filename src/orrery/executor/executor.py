@@ -21,6 +21,7 @@ from airflow.executors import workloads
 from airflow.executors.base_executor import BaseExecutor
 from airflow.utils.state import TaskInstanceState
 
+from orrery import garbage
 from orrery.database.triggers import run_of
 from orrery.errors import InputError
 from orrery.executor import capacity, recorder, scheduler_compat, settings
@@ -131,7 +132,7 @@ class PackingExecutor(BaseExecutor):  # type: ignore[misc]
         self._loop_began = time.monotonic()
         if self._turns is None and len(runner.executors) == 1:
             self._turns = Turns(runner)
-            scheduler_compat.settle_memory()
+            garbage.leave_alone()
 
     # -- what the scheduler queues ----------------------------------------------------------------
 

@@ -5,7 +5,6 @@ Contract test: tests/contract/test_scheduler_compat.py.
 
 from __future__ import annotations
 
-import gc
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import wraps
@@ -55,12 +54,6 @@ def watch_loops() -> None:
 
     setattr(do_scheduling, _MARK, original)
     SchedulerJobRunner._do_scheduling = do_scheduling
-
-
-def settle_memory() -> None:
-    """Leave what was imported alone: the scheduler's garbage is a fraction of it."""
-    gc.collect()
-    gc.freeze()
 
 
 def shape_of(dag: Any) -> Shape | None:

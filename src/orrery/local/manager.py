@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import gc
 import importlib
 import os
 import runpy
@@ -32,6 +31,7 @@ from typing import TYPE_CHECKING
 from supervisor import supervisord
 from supervisor.options import ServerOptions
 
+from orrery import garbage
 from orrery.local.imported import Imported, Launch
 
 if TYPE_CHECKING:
@@ -42,8 +42,6 @@ _TITLE = "orrery-manager (supervisord)"
 _PLAIN = ("ORRERY_DEPLOYMENT",)
 _PATH = "/usr/local/bin:/usr/bin:/bin"
 _HANDLED = (signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR2)
-#: Stays high while a component builds what it keeps: see `orrery.boot`.
-_GARBAGE_THRESHOLD = (200_000, 20, 20)
 
 
 class Options(ServerOptions):  # type: ignore[misc]
@@ -68,7 +66,7 @@ class Options(ServerOptions):  # type: ignore[misc]
                 signal.signal(number, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.default_int_handler)
             _set_time_zone(self.time_zone)
-            gc.set_threshold(*_GARBAGE_THRESHOLD)
+            garbage.collect_seldom()
             # As `python -m` has it, also for who would start it again.
             sys.argv = [launch.module, *launch.words]
             sys.orig_argv = [launch.interpreter, "-m", *sys.argv]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import socket
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import structlog
 
+from orrery import garbage
 from orrery.config import secrets
 from orrery.errors import OrreryError
 
@@ -92,9 +92,7 @@ def _serve() -> int:
         fingerprint=bundles.fingerprint,
         bundles=unversioned,
     )
-    # What is here now stays: no collection need look at it again.
-    gc.collect()
-    gc.freeze()
+    garbage.leave_alone()
     try:
         asyncio.run(agent.serve())
     finally:
