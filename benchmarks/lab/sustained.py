@@ -25,14 +25,17 @@ def sustained(side: Running, *, minutes: float) -> Figures:
     """Keep two fan-outs of 300 no-ops in flight."""
     wait_for_dags(side, [_DAG])
     before = side.usage().cpu_seconds
+    standing = machine.marked(side.mark)
     begun = time.monotonic()
     runs: list[str] = []
     sizes: list[float] = []
+    heaps: list[float] = []
     sampled = -float("inf")
     while time.monotonic() - begun < minutes * 60:
         if time.monotonic() - sampled > _SAMPLE_SECONDS:
             sampled = time.monotonic()
             sizes.append(side.usage().pss_mb)
+            heaps.append(machine.anonymous_bytes(standing))
         runs += [trigger(side, _DAG) for _ in range(_IN_FLIGHT - _unfinished(side))]
         time.sleep(0.2)
     for run_id in runs[-_IN_FLIGHT:]:
@@ -45,6 +48,7 @@ def sustained(side: Running, *, minutes: float) -> Figures:
         "sustained, tasks/s": len(tasks) / seconds,
         "sustained, CPU ms per task": cpu / len(tasks) * 1000,
         "sustained, growth of PSS %": growth(sizes) * 100,
+        "sustained, growth of heaps %": growth(heaps) * 100,
         "sustained, tasks over 1 s": sum(task.end - task.start > 1 for task in tasks),
         "sustained, tasks not at once": sum(t.state != "success" or t.try_number != 1 for t in tasks),
         "sustained, zombies at the end": _zombies(side),

@@ -7,8 +7,9 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
-from benchmarks.lab import measures, slots, storm, sustained
+from benchmarks.lab import machine, measures, slots, storm, sustained
 from benchmarks.lab.database import TaskTimes
 from benchmarks.lab.facts import bytecode
 
@@ -88,3 +89,12 @@ def test_bytecode_is_counted_in_every_folder(tmp_path: Path) -> None:
 def test_the_bare_computation_runs_the_code_of_the_tasks() -> None:
     assert "benchmarks" not in sys.path
     assert measures.pure_compute(1, 5) > 0
+
+
+def test_the_heap_of_a_process_grows_with_what_it_keeps() -> None:
+    here = [psutil.Process()]
+    before = machine.anonymous_bytes(here)
+    kept = bytearray(b"x" * 50_000_000)
+
+    assert machine.anonymous_bytes(here) - before > len(kept) * 0.9
+    assert machine.anonymous_bytes([]) == 0
