@@ -22,11 +22,6 @@ def collect_seldom() -> None:
 def leave_alone() -> None:
     """Keep what there is out of all later collections, once its garbage is collected."""
     gc.collect()
-    leave_alone_at_once()
-
-
-def leave_alone_at_once() -> None:
-    """Do the same without a pause: what is garbage by now stays, too."""
     gc.freeze()
     # Python looks at all objects once a quarter as many as at its last look are new: from now on, a few.
     gc.collect()

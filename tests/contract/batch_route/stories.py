@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import gc
 import json
 import logging
 import sys
@@ -879,11 +878,6 @@ def taken(client: TestClient, tokens: Tokens) -> Any:
     return sorted(route.endpoint.__name__ for route in batch_compat.routes())
 
 
-def left_alone(client: TestClient, tokens: Tokens) -> Any:
-    """Whether the collector looks at what the server has loaded, and how much it looks at."""
-    return gc.get_freeze_count(), len(gc.get_objects())
-
-
 def _extra(name: str) -> Side:
     side = Side.__new__(Side)
     side.name = name
@@ -913,7 +907,6 @@ def main() -> None:
         dependent,
         refusals,
         taken,
-        left_alone,
     )
     tokens = Tokens()
     watch()
