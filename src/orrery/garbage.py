@@ -22,6 +22,11 @@ def collect_seldom() -> None:
 def leave_alone() -> None:
     """Keep what there is out of all later collections, once its garbage is collected."""
     gc.collect()
+    freeze()
+
+
+def freeze() -> None:
+    """Keep what there is out of all later collections, garbage and all."""
     gc.freeze()
     # Python looks at all objects once a quarter as many as at its last look are new: from now on, a few.
     gc.collect()

@@ -36,7 +36,7 @@ def settle() -> int:
     """
     gc.collect()
     made = _make() if is_known() else 0
-    garbage.leave_alone()
+    garbage.freeze()
     return made
 
 
