@@ -301,3 +301,10 @@ def test_what_is_no_batch_is_refused(told: Any) -> None:
 def test_airflow_has_the_route_functions_that_a_batch_calls(told: Any) -> None:
     # One that needs what a batch does not provide would be missing here, and go by the single route.
     assert told["taken"] == ["set_xcom", "ti_heartbeat", "ti_put_rtif", "ti_run", "ti_update_state"]
+
+
+def test_what_the_server_has_loaded_is_left_alone_by_the_collector(told: Any) -> None:
+    # Else it would wait for a quarter of it in garbage before it looks at what is old.
+    loaded, rest = told["left_alone"]
+
+    assert loaded > 2 * rest

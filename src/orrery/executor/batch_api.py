@@ -27,6 +27,7 @@ from opentelemetry import propagate
 from starlette.requests import Request
 from structlog.contextvars import bind_contextvars
 
+from orrery import garbage
 from orrery.executor import batch_compat as compat
 from orrery.executor import batch_sets
 from orrery.executor.batch_protocol import (
@@ -66,10 +67,17 @@ def create_app() -> BatchApplication:
 class BatchApplication:
     """`POST /batch`. It asks for no token of its own: each call carries its task's."""
 
+    def __init__(self) -> None:
+        self._has_begun = False
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
         if scope["type"] != "http":
             return
+        if not self._has_begun:
+            # The server is loaded. Tasks wait: no moment for a look at all of it.
+            self._has_begun = True
+            garbage.freeze()
         # The application that carries this one; there is an execution API beside us, or nothing to batch.
         execution = compat.execution_app(scope["app"])
         if execution is None or not scope["path"].endswith(f"/{PATH}"):

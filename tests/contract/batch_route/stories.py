@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import gc
 import json
 import logging
 import sys
@@ -878,6 +879,11 @@ def taken(client: TestClient, tokens: Tokens) -> Any:
     return sorted(route.endpoint.__name__ for route in batch_compat.routes())
 
 
+def left_alone(client: TestClient, tokens: Tokens) -> Any:
+    """Whether the collector looks at what the server has loaded, and how much it looks at."""
+    return gc.get_freeze_count(), len(gc.get_objects())
+
+
 def _extra(name: str) -> Side:
     side = Side.__new__(Side)
     side.name = name
@@ -907,6 +913,7 @@ def main() -> None:
         dependent,
         refusals,
         taken,
+        left_alone,
     )
     tokens = Tokens()
     watch()
