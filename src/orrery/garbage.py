@@ -8,8 +8,8 @@ started keeps tens of thousands of dead objects for hours: sockets, sessions and
 
 A look comes while many objects are made, so in the middle of what makes them: in an api-server, of a run of
 hundreds of tasks, one ring of 6,000 objects. The half that is there grows a generation older, and holds the
-other half when the run is long answered: nothing of it dies young. So what has started is left out of all
-looks, and those at old objects come often.
+other half when the run is long answered: nothing of it dies young. So api-server, scheduler and agent, once
+they have started, leave what is there out of all looks, and look at old objects after 90,000 new ones.
 """
 
 from __future__ import annotations
