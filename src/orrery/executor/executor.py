@@ -27,6 +27,7 @@ from orrery.errors import InputError
 from orrery.executor import capacity, recorder, scheduler_compat, settings
 from orrery.executor.dispatcher import Dispatcher
 from orrery.executor.job import Finished, Job
+from orrery.executor.plain_runs import PlainRuns
 from orrery.executor.request import Request, default_resources, parse_request
 from orrery.executor.resources import ResourceError, Resources
 from orrery.executor.turns import Turns
@@ -100,6 +101,7 @@ class PackingExecutor(BaseExecutor):  # type: ignore[misc]
         self._default = default_resources(capacity.allocatable(_UNKNOWN_NODE))
         self._known_sizes: tuple[Resources, ...] = ()
         self._turns: Turns | None = None
+        self._plain_runs: PlainRuns | None = None
         #: Of what was queued since the last look.
         self._added_runs: set[tuple[str, str]] = set()
         self._loop_began = time.monotonic()
@@ -132,7 +134,12 @@ class PackingExecutor(BaseExecutor):  # type: ignore[misc]
         self._loop_began = time.monotonic()
         if self._turns is None and len(runner.executors) == 1:
             self._turns = Turns(runner)
+            self._plain_runs = PlainRuns(self._turns, job_id=runner.job.id)
             garbage.leave_alone()
+
+    def schedule_plain(self, session: Any, runs: Sequence[Any]) -> Sequence[Any]:
+        """Schedule what is ready in runs that a loop is about to judge; return those that it has to."""
+        return runs if self._plain_runs is None else self._plain_runs.schedule(session, runs)
 
     # -- what the scheduler queues ----------------------------------------------------------------
 

@@ -18,9 +18,10 @@ from airflow.models.pool import Pool
 from airflow.models.taskinstance import TaskInstance
 from airflow.serialization.definitions.mappedoperator import is_mapped
 from airflow.utils.db import DBLocks
+from airflow.utils.retries import retry_db_transaction
 from airflow.utils.sqlalchemy import is_lock_not_available_error, prohibit_commit, with_row_locks
 from airflow.utils.state import DagRunState
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import joinedload
 
 from orrery.executor.shape import Shape
@@ -40,20 +41,45 @@ _UNLIMITED = 2**31
 
 
 def watch_loops() -> None:
-    """Let each executor that has `loop_begins` know its scheduler before that one's loop does anything."""
-    original = SchedulerJobRunner._do_scheduling
-    if hasattr(original, _MARK):
-        return
+    """Let each executor that has `loop_begins` know its scheduler before that one's loop does anything.
 
-    @wraps(original)
+    One that has `schedule_plain` is given the runs that the loop is about to judge, and returns those that it
+    has to.
+    """
+    if hasattr(SchedulerJobRunner._do_scheduling, _MARK):
+        return
+    loop = SchedulerJobRunner._do_scheduling
+    judge = SchedulerJobRunner._schedule_all_dag_runs
+
+    @wraps(loop)
     def do_scheduling(self: Any, session: Session) -> int:
         for executor in self.executors:
             if (begins := getattr(executor, "loop_begins", None)) is not None:
                 begins(self)
-        return int(original(self, session))
+        return int(loop(self, session))
 
-    setattr(do_scheduling, _MARK, original)
-    SchedulerJobRunner._do_scheduling = do_scheduling
+    @wraps(judge)
+    def schedule_all_dag_runs(self: Any, guard: Any, dag_runs: Iterable[Any], session: Session) -> Any:
+        left = list(dag_runs)
+        for executor in self.executors:
+            if (schedule_plain := getattr(executor, "schedule_plain", None)) is None:
+                continue
+            try:
+                left = schedule_plain(session, left)
+            except DBAPIError:
+                raise
+            except Exception:
+                # Whatever it is, Airflow's own judgement meets it too, and knows what to do.
+                self.log.warning("Plain runs cannot be told from others; all are judged", exc_info=True)
+        return judge(self, guard, left, session)
+
+    for name, method, original in (
+        ("_do_scheduling", do_scheduling, loop),
+        # As Airflow's own part of it: begun again after an error of the database that may pass.
+        ("_schedule_all_dag_runs", retry_db_transaction(schedule_all_dag_runs), judge),
+    ):
+        setattr(method, _MARK, original)
+        setattr(SchedulerJobRunner, name, method)
 
 
 def shape_of(dag: Any) -> Shape | None:
@@ -64,6 +90,7 @@ def shape_of(dag: Any) -> Shape | None:
     return Shape(
         upstream={name: frozenset(task.upstream_task_ids) for name, task in tasks.items()},
         special=frozenset(name for name, task in tasks.items() if _is_special(task)),
+        has_timeout=dag.dagrun_timeout is not None,
     )
 
 
@@ -274,7 +301,8 @@ def schedule_runs(runner: Any, session: Session, runs: Iterable[tuple[str, str]]
         locked = with_row_locks(asked, of=DagRun, session=session, skip_locked=True)
         found = list(session.scalars(locked).unique())
         runner._stamp_team_names(found, session)
-        callbacks = runner._schedule_all_dag_runs(guard, found, session)
+        method = SchedulerJobRunner._schedule_all_dag_runs
+        callbacks = getattr(method, _MARK, method)(runner, guard, found, session)
     for run, callback in callbacks:
         if callback and (dag := runner.scheduler_dag_bag.get_dag_for_run(run, session=session)):
             runner._send_dag_callbacks_to_processor(dag, callback)

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 States = dict[str | None, int]
 
 _SUCCESS = "success"
+_UNDER_WAY = frozenset({"scheduled", "queued", "running"})
+#: No task leaves these by the clock or by a person's doing, as it does when it is up for retry or deferred.
+_TIMELESS = _UNDER_WAY | {None, _SUCCESS}
 #: It is not over, and nothing can follow it yet. What it waits for itself is the poll's to find.
 _UNFINISHED = frozenset(
     {
@@ -40,6 +43,20 @@ class Shape:
     upstream: Mapping[str, frozenset[str]]
     #: Those that are more than one row of the database to start: only Airflow starts them.
     special: frozenset[str] = frozenset()
+    #: Whether a run of it may be over by the clock.
+    has_timeout: bool = False
+
+    def ready_without_clock(self, run: Mapping[str, States]) -> frozenset[str] | None:
+        """Return what `ready` does, where nothing else can become of the run now.
+
+        None also: the clock may lead on (a retry, a timeout), or nothing does (a deadlock). Airflow has to
+        look.
+        """
+        ready = self.ready(run)
+        states = {state for counts in run.values() for state, count in counts.items() if count}
+        if ready is None or self.has_timeout or not states <= _TIMELESS:
+            return None
+        return ready if ready or states & _UNDER_WAY else None
 
     def ready(self, run: Mapping[str, States]) -> frozenset[str] | None:
         """Return the tasks that may start now, by how many instances of each task are in which state.

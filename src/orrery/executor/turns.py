@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from uuid import UUID
 
-    from orrery.executor.shape import Shape, States
+    from orrery.executor.shape import Shape
 
 log = structlog.get_logger(__name__)
 
@@ -112,7 +112,8 @@ class Turns:
             return True  # another scheduler has it, or it does not run
         [run] = locked
         counts, is_current = compat.count_states(session, locked)[run.id]
-        ready = self._ready(session, run, counts, is_current)
+        shape = self.shape(session, run, is_current=is_current)
+        ready = None if shape is None else shape.ready(counts)
         if ready is None:
             return False
         if not ready:
@@ -161,7 +162,9 @@ class Turns:
             counted = compat.count_states(session, runs)
             changed = []
             for run in runs:
-                tasks = self._ready(session, run, *counted[run.id])
+                counts, is_current = counted[run.id]
+                shape = self.shape(session, run, is_current=is_current)
+                tasks = None if shape is None else shape.ready(counts)
                 if tasks is None:
                     special.append((run.dag_id, run.run_id))
                 elif tasks:
@@ -188,16 +191,10 @@ class Turns:
 
     # -- what a run waits for ----------------------------------------------------------------------
 
-    def _ready(
-        self, session: Any, run: compat.RunRow, counts: dict[str, States], is_current: bool
-    ) -> frozenset[str] | None:
-        """Return the tasks of a run that may start now; None: only Airflow can tell."""
+    def shape(self, session: Any, run: compat.RunRow, *, is_current: bool) -> Shape | None:
+        """Return what the tasks of a run wait for; None: only Airflow can tell."""
         if run.has_task_limits or not (is_current or run.is_pinned):
             return None  # of another version: its Dag has changed, and Airflow goes over to the new one
-        shape = self._shape(session, run)
-        return None if shape is None else shape.ready(counts)
-
-    def _shape(self, session: Any, run: compat.RunRow) -> Shape | None:
         if run.version_id is None:
             return None
         dag = compat.dag_of(self._runner, session, run.version_id)

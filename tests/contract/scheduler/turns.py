@@ -118,11 +118,11 @@ class Executor(PackingExecutor):
         )
 
 
-def prepare() -> Any:
+def prepare(source: str = DAGS) -> Any:
     session = settings.Session()
     Pool.create_or_update_pool("narrow", slots=1, description="", include_deferred=False, session=session)
     session.commit()
-    store(session, DAGS)
+    store(session, source)
     return session
 
 

@@ -80,3 +80,42 @@ def test_all_instances_of_a_mapped_task_count() -> None:
 
 def test_a_task_without_instances_has_not_succeeded() -> None:
     assert DIAMOND.ready(run(a="success", b="success", d=None)) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("states", "ready"),
+    [
+        (run(a=None, b=None, c=None, d=None), {"a"}),
+        (run(a="success", b="running", c="queued", d=None), set()),
+        (run(a="success", b="success", c="scheduled", d=None), set()),
+        (run(a="success", b="success", c="success", d=None), {"d"}),
+    ],
+)
+def test_what_goes_on_by_itself_needs_no_look_of_airflows(
+    states: Mapping[str, States], ready: set[str]
+) -> None:
+    assert DIAMOND.ready_without_clock(states) == frozenset(ready)
+
+
+@pytest.mark.parametrize(
+    "state", ["up_for_retry", "up_for_reschedule", "deferred", "awaiting_input", "restarting"]
+)
+def test_what_the_clock_or_somebody_leads_on_is_left_to_airflow(state: str) -> None:
+    assert DIAMOND.ready_without_clock(run(a="success", b="running", c=state, d=None)) is None
+
+
+def test_a_run_that_may_time_out_is_left_to_airflow() -> None:
+    timed = Shape(upstream=DIAMOND.upstream, has_timeout=True)
+    assert timed.ready(run(a=None, b=None, c=None, d=None)) == frozenset({"a"})
+    assert timed.ready_without_clock(run(a=None, b=None, c=None, d=None)) is None
+
+
+def test_a_run_in_which_nothing_goes_on_is_left_to_airflow() -> None:
+    # The row of a is missing: nothing will ever lead to b, c and d.
+    assert DIAMOND.ready(run(b=None, c=None, d=None)) == frozenset()
+    assert DIAMOND.ready_without_clock(run(b=None, c=None, d=None)) is None
+
+
+def test_a_state_of_which_no_instance_is_left_does_not_count() -> None:
+    states: dict[str, States] = run(a="success", c=None, d=None) | {"b": {"running": 1, "up_for_retry": 0}}
+    assert DIAMOND.ready_without_clock(states) == frozenset({"c"})
