@@ -32,8 +32,8 @@ class Group(Protocol):
     def limit(self, limits: Limits) -> None:
         """Set what the kernel shall enforce, as far as its controllers are there."""
 
-    def usage(self) -> Usage:
-        """Measure."""
+    def usage(self, *, is_empty: bool = False) -> Usage:
+        """Measure; of an empty one not what only the living have: a number, and forks that were refused."""
 
     def members(self) -> list[int]:
         """Return the PIDs of all living processes within."""
@@ -139,18 +139,35 @@ def read(path: str | Path) -> str | None:
 
 def number(path: str | Path) -> int:
     """Return the number in a kernel file; 0 if there is none."""
-    text = (read(path) or "").strip()
+    text = _read_record(path).strip()
     return int(text) if text.isdigit() else 0
 
 
 def entries(path: str | Path) -> Mapping[str, int]:
     """Return a kernel file's lines `name number`."""
     found = {}
-    for line in (read(path) or "").splitlines():
+    for line in _read_record(path).splitlines():
         name, _, value = line.partition(" ")
         if value.isdigit():
             found[name] = int(value)
     return found
+
+
+def _read_record(path: str | Path) -> str:
+    """Return the text of a kernel file that is written in one piece, empty if it cannot be read.
+
+    In one call: each lets another of the agent's threads run, and this one wait for its turn again.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        return os.read(descriptor, 65536).decode(errors="replace")
+    except OSError:
+        return ""
+    finally:
+        os.close(descriptor)
 
 
 def write(path: str | Path, value: object) -> None:

@@ -45,7 +45,7 @@ class GroupV1:
         if pids := self._of.get("pids"):
             cgroup.write(f"{pids}/pids.max", limits.pids)
 
-    def usage(self) -> Usage:
+    def usage(self, *, is_empty: bool = False) -> Usage:
         """Measure; a controller that is not there counts nothing."""
         current = peak = kills = 0
         if memory := self._of.get("memory"):
@@ -57,7 +57,7 @@ class GroupV1:
             # The kernel's peak counts the file cache; after an out of memory there was none left to drop.
             peak = peak if kills else max(current, peak - cache)
         nanoseconds = cgroup.number(f"{self._of['cpuacct']}/cpuacct.usage") if "cpuacct" in self._of else 0
-        pids = self._of.get("pids")
+        pids = self._of.get("pids") if not is_empty else None
         return Usage(
             memory_bytes=current,
             memory_peak_bytes=peak,

@@ -44,7 +44,7 @@ class GroupV2:
         if "pids" in self._controllers:
             self._write("pids.max", limits.pids)
 
-    def usage(self) -> Usage:
+    def usage(self, *, is_empty: bool = False) -> Usage:
         """Measure; a controller that is not there counts nothing. CPU time is always there."""
         current = peak = kills = 0
         if "memory" in self._controllers:
@@ -55,7 +55,7 @@ class GroupV2:
             peak = cgroup.number(self._path("memory.peak"))  # Linux 5.19
             # The kernel's peak counts the file cache; after an out of memory there was none left to drop.
             peak = peak if kills else max(current, peak - cache)
-        has_pids = "pids" in self._controllers
+        has_pids = "pids" in self._controllers and not is_empty
         return Usage(
             memory_bytes=current,
             memory_peak_bytes=peak,

@@ -9,6 +9,8 @@ from orrery.executor import notation
 from orrery.executor.quantity import GIB, MIB
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from orrery.executor.protocol import Ending
     from orrery.executor.request import Request
     from orrery.worker.usage import Excess, Usage
@@ -19,14 +21,17 @@ _SHELL_SIGNAL = 128
 _NEAR = 0.95
 
 
-def describe(code: int, *, usage: Usage, request: Request, memory_limit_bytes: int) -> tuple[Ending, str]:
+def describe(
+    code: int, *, measure: Callable[[], Usage], request: Request, memory_limit_bytes: int
+) -> tuple[Ending, str]:
     """Return the kind and the words for an exit code, negative for a signal, of a task that we did not kill.
 
-    The words of an ordinary end are empty.
+    The words of an ordinary end are empty, and for it nothing is measured: that is to read a dozen files.
     """
     if code == 0:
         # What was killed was none of the processes that count: the task has coped.
         return "finished", ""
+    usage = measure()
     if usage.oom_kills:
         used = max(usage.memory_peak_bytes, memory_limit_bytes)
         return "out_of_memory", out_of_memory(used, memory_limit_bytes, request)

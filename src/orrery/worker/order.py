@@ -209,14 +209,13 @@ class Order:
             return "cancelled", "The API server said that it should not run any more"
         return describe(
             code,
-            usage=cell.usage(),
+            measure=cell.usage,
             request=self.run.request,
             memory_limit_bytes=cell.memory_limit_bytes,
         )
 
     def _explain(self, code: int, has_failed: bool) -> str | None:
-        usage = self._in_cell.usage()
-        if code == 0 and has_failed and usage.oom_kills:
+        if code == 0 and has_failed and (usage := self._in_cell.usage()).oom_kills:
             # A process of the task was killed, and the task has noticed.
             limit = self._in_cell.memory_limit_bytes
             used = max(usage.memory_peak_bytes, limit)

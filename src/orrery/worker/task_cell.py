@@ -58,6 +58,7 @@ class Cell:
         self._usage = Usage()
         self._lock = threading.Lock()
         self._is_removed = False
+        self._was_empty = False
         self._looked_at = -math.inf
         self._next_disk_look = time.monotonic() + DISK_LOOK_SECONDS
 
@@ -98,7 +99,7 @@ class Cell:
         with self._lock:
             if self._is_removed and not self.leftovers:
                 return self._usage
-            members = self._members()
+            members = [] if self._was_empty else self._members()
             if not self._is_removed and not self._means.is_full:
                 self._measure(members)
             if members:
@@ -116,8 +117,12 @@ class Cell:
         return self._usage
 
     def is_empty(self) -> bool:
-        """Whether no process of the task is left; what it leaves in its folder is there until `remove`."""
-        return not self._members()
+        """Whether no process of the task is left; what it leaves in its folder is there until `remove`.
+
+        To be asked when its first process has ended: then nobody enters any more.
+        """
+        self._was_empty = self._was_empty or not self._members()
+        return self._was_empty
 
     def look(self, members: list[int] | None = None) -> Excess | None:
         """Return the limit that its processes exceed, of those that the kernel does not keep.
@@ -152,7 +157,8 @@ class Cell:
     def _measure(self, members: list[int] | None) -> Usage:
         """Measure, and remember the most; what the cgroup does not count is summed over processes."""
         means, before = self._means, self._usage
-        now = self._group.usage() if self._group is not None else Usage()
+        is_empty = members is not None and not members
+        now = self._group.usage(is_empty=is_empty) if self._group is not None else Usage()
         if means.memory == "watch" or means.pids == "watch" or self._group is None:
             total = processes.total(self._members() if members is None else members)
             now = dataclasses.replace(
@@ -167,6 +173,7 @@ class Cell:
             # Processes that end take their time with them, unless somebody waits for them.
             cpu_seconds=max(before.cpu_seconds, now.cpu_seconds),
             oom_kills=max(before.oom_kills, now.oom_kills),
+            refused_forks=max(before.refused_forks, now.refused_forks),
             disk_bytes=before.disk_bytes,
         )
         return self._usage

@@ -125,7 +125,7 @@ def run_watched(cells: Cells, task: Task) -> tuple[str, str]:
         if killed
         else describe(
             task.code,
-            usage=task.cell.usage(),
+            measure=task.cell.usage,
             request=task.cell.request,
             memory_limit_bytes=task.cell.memory_limit_bytes,
         )

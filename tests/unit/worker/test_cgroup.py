@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -100,6 +101,8 @@ def test_version_1_sets_limits_and_reads_usage(tmp_path: Path) -> None:
     usage = group.usage()
     assert (usage.memory_bytes, usage.memory_peak_bytes, usage.cpu_seconds) == (80, 100, 2.5)
     assert (usage.pids, usage.refused_forks, usage.oom_kills) == (3, 2, 0)
+    # Of an empty one the same, but for what only the living have
+    assert group.usage(is_empty=True) == replace(usage, pids=0, refused_forks=0)
     # But when memory has run out, the cache had been dropped
     files(memory, memory__oom_control="oom_kill 1\n")
     assert group.usage().memory_peak_bytes == 140
@@ -141,6 +144,7 @@ def test_version_2_sets_limits_and_reads_usage(tmp_path: Path) -> None:
     usage = group.usage()
     assert (usage.memory_bytes, usage.memory_peak_bytes, usage.cpu_seconds) == (80, 100, 2.5)
     assert (usage.pids, usage.refused_forks, usage.oom_kills) == (3, 2, 0)
+    assert group.usage(is_empty=True) == replace(usage, pids=0, refused_forks=0)
 
 
 def test_version_2_without_controllers_sets_nothing_and_counts_cpu(tmp_path: Path) -> None:

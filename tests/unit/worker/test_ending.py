@@ -62,7 +62,17 @@ GIGABYTE_TASK = Request(resources=Resources(cpu_millicores=100, memory_bytes=GIB
     ],
 )
 def test_an_end_is_told_with_its_cause(code: int, usage: Usage, kind: str, words: str) -> None:
-    assert describe(code, usage=usage, request=GIGABYTE_TASK, memory_limit_bytes=GIB) == (kind, words)
+    assert describe(code, measure=lambda: usage, request=GIGABYTE_TASK, memory_limit_bytes=GIB) == (
+        kind,
+        words,
+    )
+
+
+def test_of_an_ordinary_end_nothing_is_measured() -> None:
+    def measure() -> Usage:
+        raise AssertionError
+
+    assert describe(0, measure=measure, request=GIGABYTE_TASK, memory_limit_bytes=GIB) == ("finished", "")
 
 
 @pytest.mark.parametrize(
@@ -98,7 +108,7 @@ def test_more_memory_is_suggested_as_a_request_when_the_limit_is_above_it() -> N
     # When all of it was used
     _, words = describe(
         -9,
-        usage=Usage(oom_kills=1, memory_peak_bytes=limit),
+        measure=lambda: Usage(oom_kills=1, memory_peak_bytes=limit),
         request=GIGABYTE_TASK,
         memory_limit_bytes=limit,
     )
