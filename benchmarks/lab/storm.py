@@ -33,6 +33,10 @@ def storm(side: Running, *, limit_seconds: float = LIMIT_SECONDS) -> Figures:
     After `limit_seconds` it is broken off: then there is no wall time, but how long it went on, and the rate
     until then.
     """
+    if side.database.rows(r"SELECT FROM dag_run WHERE dag_id LIKE 'bench\_storm\_%%' LIMIT 1"):
+        raise BenchError(
+            f"{side.name} has had its storm: its runs would be counted again; take a fresh deployment"
+        )
     due = due_minute(datetime.now(UTC) + _NOTICE)
     text = (DAG_FILES / _FILE).read_text()
     (side.dags / _FILE).write_text(
