@@ -58,28 +58,30 @@ def watch_loops() -> None:
                 begins(self)
         return int(loop(self, session))
 
-    @wraps(judge)
-    def schedule_all_dag_runs(self: Any, guard: Any, dag_runs: Iterable[Any], session: Session) -> Any:
+    def schedule_plain(self: Any, dag_runs: Iterable[Any], session: Session) -> list[Any]:
         left = list(dag_runs)
         for executor in self.executors:
-            if (schedule_plain := getattr(executor, "schedule_plain", None)) is None:
+            if (schedule := getattr(executor, "schedule_plain", None)) is None:
                 continue
             try:
-                left = schedule_plain(session, left)
+                left = schedule(session, left)
             except DBAPIError:
                 raise
             except Exception:
                 # Whatever it is, Airflow's own judgement meets it too, and knows what to do.
                 self.log.warning("Plain runs cannot be told from others; all are judged", exc_info=True)
-        return judge(self, guard, left, session)
+        return left
 
-    for name, method, original in (
-        ("_do_scheduling", do_scheduling, loop),
-        # As Airflow's own part of it: begun again after an error of the database that may pass.
-        ("_schedule_all_dag_runs", retry_db_transaction(schedule_all_dag_runs), judge),
-    ):
+    # As Airflow's own part of it: begun again after an error of the database that may pass.
+    schedule_again = retry_db_transaction(schedule_plain)
+
+    @wraps(judge)
+    def schedule_all_dag_runs(self: Any, guard: Any, dag_runs: Iterable[Any], session: Session) -> Any:
+        return judge(self, guard, schedule_again(self, dag_runs, session), session)
+
+    for method, original in ((do_scheduling, loop), (schedule_all_dag_runs, judge)):
         setattr(method, _MARK, original)
-        setattr(SchedulerJobRunner, name, method)
+        setattr(SchedulerJobRunner, original.__name__, method)
 
 
 def shape_of(dag: Any) -> Shape | None:
