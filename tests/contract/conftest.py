@@ -73,6 +73,16 @@ def tell(database: str, tmp_path_factory: pytest.TempPathFactory) -> Tell:
 
 
 @pytest.fixture(scope="module")
+def tell_scheduler(tell: Tell, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Any]:
+    """As `tell`, for a program that is a scheduler with our executor, and has a folder of DAGs of its own."""
+    settings = {
+        "AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path_factory.mktemp("scheduler") / "dags"),
+        "AIRFLOW__CORE__EXECUTOR": "orrery.executor.executor.PackingExecutor",
+    }
+    return lambda program: tell(program, settings)
+
+
+@pytest.fixture(scope="module")
 def tell_both(tell: Tell, tmp_path_factory: pytest.TempPathFactory) -> TellBoth:
     """Let a program tell without early fixes, then with all, of DAGs in the same folder."""
     dags = str(tmp_path_factory.mktemp("told") / "dags")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from tests.contract.conftest import Tell
+    from collections.abc import Callable
 
 pytestmark = [
     pytest.mark.contract,
@@ -51,11 +51,9 @@ JUDGED = {
 
 
 @pytest.fixture(scope="module")
-def told(tell: Tell, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def told(tell_scheduler: Callable[[Path], Any]) -> Any:
     """What the stories' program tells."""
-    folder = tmp_path_factory.mktemp("plain") / "dags"
-    executor = "orrery.executor.executor.PackingExecutor"
-    return tell(PROGRAM, {"AIRFLOW__CORE__DAGS_FOLDER": str(folder), "AIRFLOW__CORE__EXECUTOR": executor})
+    return tell_scheduler(PROGRAM)
 
 
 def test_every_story_is_expected(told: Any) -> None:

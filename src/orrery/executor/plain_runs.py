@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from orrery.executor import scheduler_compat as compat
+from orrery.executor.shape import Shape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,9 +45,7 @@ class PlainRuns:
         plain: list[compat.RunRow] = []
         ready: list[tuple[str, str, str]] = []
         for row in self._without_due(rows):
-            counts, is_current = counted[row.id]
-            shape = self._turns.shape(session, row, is_current=is_current)
-            tasks = None if shape is None else shape.ready_without_clock(counts)
+            tasks = self._turns.ready(session, row, *counted[row.id], by=Shape.ready_without_clock)
             if tasks is not None:
                 plain.append(row)
                 ready.extend((row.dag_id, row.run_id, task) for task in sorted(tasks))

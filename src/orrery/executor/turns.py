@@ -16,12 +16,13 @@ import structlog
 from airflow.utils.session import create_session
 
 from orrery.executor import scheduler_compat as compat
+from orrery.executor.shape import Shape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from uuid import UUID
 
-    from orrery.executor.shape import Shape
+    from orrery.executor.shape import States
 
 log = structlog.get_logger(__name__)
 
@@ -112,8 +113,7 @@ class Turns:
             return True  # another scheduler has it, or it does not run
         [run] = locked
         counts, is_current = compat.count_states(session, locked)[run.id]
-        shape = self.shape(session, run, is_current=is_current)
-        ready = None if shape is None else shape.ready(counts)
+        ready = self.ready(session, run, counts, is_current)
         if ready is None:
             return False
         if not ready:
@@ -162,9 +162,7 @@ class Turns:
             counted = compat.count_states(session, runs)
             changed = []
             for run in runs:
-                counts, is_current = counted[run.id]
-                shape = self.shape(session, run, is_current=is_current)
-                tasks = None if shape is None else shape.ready(counts)
+                tasks = self.ready(session, run, *counted[run.id])
                 if tasks is None:
                     special.append((run.dag_id, run.run_id))
                 elif tasks:
@@ -191,10 +189,22 @@ class Turns:
 
     # -- what a run waits for ----------------------------------------------------------------------
 
-    def shape(self, session: Any, run: compat.RunRow, *, is_current: bool) -> Shape | None:
-        """Return what the tasks of a run wait for; None: only Airflow can tell."""
+    def ready(
+        self,
+        session: Any,
+        run: compat.RunRow,
+        counts: dict[str, States],
+        is_current: bool,
+        *,
+        by: Callable[[Shape, dict[str, States]], frozenset[str] | None] = Shape.ready,
+    ) -> frozenset[str] | None:
+        """Return the tasks of a run that may start now, by that rule; None: only Airflow can tell."""
         if run.has_task_limits or not (is_current or run.is_pinned):
             return None  # of another version: its Dag has changed, and Airflow goes over to the new one
+        shape = self._shape(session, run)
+        return None if shape is None else by(shape, counts)
+
+    def _shape(self, session: Any, run: compat.RunRow) -> Shape | None:
         if run.version_id is None:
             return None
         dag = compat.dag_of(self._runner, session, run.version_id)

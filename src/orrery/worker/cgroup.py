@@ -120,8 +120,12 @@ def _folder(top: Path, subtree: str, path: str) -> Path:
     return folder if folder.is_dir() else top
 
 
-def read(path: str | Path) -> str | None:
-    """Return a kernel file's text; None: it cannot be read."""
+def read(path: str | Path, *, in_one_piece: bool = False) -> str | None:
+    """Return a kernel file's text; None: it cannot be read.
+
+    What the kernel writes `in_one_piece` is read by one call. Each call lets another of the agent's threads
+    run, and this one wait for its turn again.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -130,6 +134,8 @@ def read(path: str | Path) -> str | None:
         parts = []
         while part := os.read(descriptor, 65536):
             parts.append(part)
+            if in_one_piece:
+                break
         return b"".join(parts).decode(errors="replace")
     except OSError:
         return None
@@ -139,35 +145,18 @@ def read(path: str | Path) -> str | None:
 
 def number(path: str | Path) -> int:
     """Return the number in a kernel file; 0 if there is none."""
-    text = _read_record(path).strip()
+    text = (read(path, in_one_piece=True) or "").strip()
     return int(text) if text.isdigit() else 0
 
 
 def entries(path: str | Path) -> Mapping[str, int]:
     """Return a kernel file's lines `name number`."""
     found = {}
-    for line in _read_record(path).splitlines():
+    for line in (read(path, in_one_piece=True) or "").splitlines():
         name, _, value = line.partition(" ")
         if value.isdigit():
             found[name] = int(value)
     return found
-
-
-def _read_record(path: str | Path) -> str:
-    """Return the text of a kernel file that is written in one piece, empty if it cannot be read.
-
-    In one call: each lets another of the agent's threads run, and this one wait for its turn again.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return ""
-    try:
-        return os.read(descriptor, 65536).decode(errors="replace")
-    except OSError:
-        return ""
-    finally:
-        os.close(descriptor)
 
 
 def write(path: str | Path, value: object) -> None:

@@ -149,7 +149,7 @@ def troubles(session: Any, runner: SchedulerJobRunner, watched: Watched) -> dict
     watched.errors.append(OperationalError("no statement", {}, Exception("a deadlock")))
     told["the database refuses once"] = story(session, runner, "ours", two_ready)
     turns: Any = runner.executors[0]._turns
-    turns.shape = None  # so that to call it is an error
+    turns.ready = None  # so that to call it is an error
     told["an error of ours"] = story(session, runner, "ours", two_ready)
     return told
 
